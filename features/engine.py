@@ -1,0 +1,131 @@
+"""The offline engine: where Ibis expressions run, and the few functions that differ by engine."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import ibis
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field
+
+from features.vocabulary import MICROSECONDS_PER_DAY
+
+__all__ = ["Engine", "EngineSettings", "open_engine"]
+
+
+class EngineSettings(BaseModel):
+    """The section `[engine]`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Literal["duckdb"] = "duckdb"
+    threads: int = Field(default=2, ge=1, le=256)
+    memory_gb: float = Field(default=3.0, ge=0.5)
+
+
+@ibis.udf.scalar.builtin(name="epoch_us", signature=(("timestamp('UTC')",), "int64"))
+def _epoch_us(instant: Any) -> Any:  # pragma: no cover
+    """Microseconds since 1970 in UTC."""
+
+
+@ibis.udf.scalar.builtin(name="epoch_us", signature=(("timestamp",), "int64"))
+def _epoch_us_local(instant: Any) -> Any:  # pragma: no cover
+    """Microseconds since 1970 of a wall clock."""
+
+
+@ibis.udf.scalar.builtin(name="make_timestamptz", signature=(("int64",), "timestamp('UTC')"))
+def _make_timestamptz(micros: Any) -> Any:  # pragma: no cover
+    """Return the instant of microseconds since 1970."""
+
+
+@ibis.udf.scalar.builtin(name="md5_number_lower", signature=(("string",), "uint64"))
+def _md5_number_lower(text: Any) -> Any:  # pragma: no cover
+    """Half of the MD5 sum, as a number."""
+
+
+class Engine:
+    """DuckDB, by way of Ibis, with its tables in a scratch folder, so that it works out of core.
+
+    Parameters
+    ----------
+    settings : threads and memory.
+    time_zone : instants without a zone are read in it, and local days are its days.
+    scratch : a folder of this engine's own.
+    """
+
+    def __init__(self, settings: EngineSettings, time_zone: str, scratch: Path) -> None:
+        self.con = ibis.duckdb.connect(
+            scratch / "engine.duckdb", threads=settings.threads,
+            memory_limit=f"{settings.memory_gb}GB", temp_directory=str(scratch / "spill"),
+            preserve_insertion_order=False,
+        )
+        self.con.raw_sql(f"SET TimeZone = '{time_zone}'")
+        self.con.raw_sql("SET enable_progress_bar = false")
+        self._kept = 0
+
+    def keep(self, expression: Any, name: str = "kept") -> Any:
+        """Compute the expression once and return it as a table of the engine."""
+        self._kept += 1
+        name = f"{name}_{self._kept}"
+        self.con.raw_sql(f'CREATE TABLE "{name}" AS {self.con.compile(expression)}')
+        return self.con.table(name)
+
+    def load(self, rows: pa.Table, name: str = "loaded") -> Any:
+        """Return rows of memory as a table of the engine."""
+        self._kept += 1
+        name = f"{name}_{self._kept}"
+        self.con.con.register("rows_of_memory", rows)
+        self.con.raw_sql(f'CREATE TABLE "{name}" AS SELECT * FROM rows_of_memory')
+        self.con.con.unregister("rows_of_memory")
+        return self.con.table(name)
+
+    def drop(self, *tables: Any) -> None:
+        """Forget tables that `keep` returned."""
+        for table in tables:
+            # Ibis's own drop_table writes what DuckDB 2.0 cannot parse.
+            self.con.raw_sql(f'DROP TABLE "{table.get_name()}"')
+
+    @staticmethod
+    def micros(instant: Any) -> Any:
+        """Return an instant column as microseconds since 1970 in UTC."""
+        return _epoch_us(instant)
+
+    @staticmethod
+    def instant(micros: Any) -> Any:
+        """Return microseconds since 1970 as an instant column."""
+        return _make_timestamptz(micros)
+
+    @staticmethod
+    def local_day(instant: Any) -> Any:
+        """Return the number of the local day (days since 1970-01-01 on the wall clock)."""
+        midnight = instant.date().cast("timestamp")
+        return (_epoch_us_local(midnight) // MICROSECONDS_PER_DAY).cast("int32")
+
+    @staticmethod
+    def text_hash(text: Any) -> Any:
+        """Return a number of 31 bits that depends on the text alone, everywhere and always."""
+        return (_md5_number_lower(text) % (1 << 31)).cast("int64")
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.con.disconnect()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+@contextmanager
+def open_engine(settings: EngineSettings, time_zone: str) -> Iterator[Engine]:
+    """Open an engine whose scratch folder goes when it closes."""
+    scratch = Path(tempfile.mkdtemp(prefix="stagecast-"))
+    try:
+        with Engine(settings, time_zone, scratch) as engine:
+            yield engine
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
