@@ -48,7 +48,7 @@ bench: .venv/.all-stamp ## run every benchmark (see benchmarks/README.md)
 		$(BIN)/python -m benchmarks.$$(basename $$file .py); done
 
 faults: .venv/.all-stamp ## run only the tests that kill, starve or cut off a process
-	@$(BIN)/python -m pytest -m fault $(ARGS)
+	@$(BIN)/python -m pytest tests -m fault $(ARGS)
 
 docs: .venv/.all-stamp ## check that the documentation is whole and that its examples run
 	@$(BIN)/python -m pytest --doctest-glob='*.md' README.md CONTRIBUTING.md docs $(PACKAGES) \
@@ -66,9 +66,9 @@ system: ## install the Debian packages that a few tests need: Java, Redis, Chrom
 			apt-get install -qq -y --no-install-recommends $$missing >/dev/null; \
 	fi
 
-# hatchling builds stagecast, setuptools builds pyspark: what builds is locked too.
+# hatchling and editables build stagecast, setuptools builds pyspark: they are locked too.
 lock: .venv/.uv-stamp ## rewrite requirements.lock from pyproject.toml, keeping the pins that fit
-	@printf '%s\n' hatchling setuptools | $(BIN)/uv pip compile --quiet --universal \
+	@printf '%s\n' hatchling editables setuptools | $(BIN)/uv pip compile --quiet --universal \
 		--python-version 3.11 --all-extras --generate-hashes --no-annotate \
 		--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' \
 		--output-file requirements.lock pyproject.toml - $(ARGS)

@@ -1,0 +1,1 @@
+"""What we know at a moment: events, features, stages, and two engines."""

@@ -46,26 +46,37 @@ class Brands:
 
     def as_table(self) -> pa.Table:
         """Return columns ``brand_id, brand_category, decision_cycle_days``."""
-        return pa.table({
-            "brand_id": pa.array(self.brand_ids, pa.string()),
-            "brand_category": pa.array(self.categories, pa.string()),
-            "decision_cycle_days": pa.array(np.asarray(self.cycles, dtype=np.int32)),
-        })
+        return pa.table(
+            {
+                "brand_id": pa.array(self.brand_ids, pa.string()),
+                "brand_category": pa.array(self.categories, pa.string()),
+                "decision_cycle_days": pa.array(np.asarray(self.cycles, dtype=np.int32)),
+            }
+        )
 
     def as_data(self) -> dict[str, Any]:
         """Return plain data for a release."""
-        return {"brand_ids": list(self.brand_ids), "categories": list(self.categories),
-                "cycles": list(self.cycles), "default_cycle": self.default_cycle}
+        return {
+            "brand_ids": list(self.brand_ids),
+            "categories": list(self.categories),
+            "cycles": list(self.cycles),
+            "default_cycle": self.default_cycle,
+        }
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> "Brands":
         """Return the brands that `as_data` wrote."""
-        return cls(tuple(data["brand_ids"]), tuple(data["categories"]), tuple(data["cycles"]),
-                   int(data["default_cycle"]))
+        return cls(
+            tuple(data["brand_ids"]),
+            tuple(data["categories"]),
+            tuple(data["cycles"]),
+            int(data["default_cycle"]),
+        )
 
 
-def read_brands(engine: Engine, events: Any, settings: TableSettings, folder: Path,
-                default_cycle: int) -> Brands:
+def read_brands(
+    engine: Engine, events: Any, settings: TableSettings, folder: Path, default_cycle: int
+) -> Brands:
     """Return the brands of the events, and of the brands table if there is one.
 
     A brand's category is the table's, else the brand's most frequent one in `events` (ties: the
@@ -102,14 +113,16 @@ def _table(engine: Engine, settings: TableSettings, folder: Path) -> list[dict[s
     path = folder / settings.path
     source = read_source(engine, path, "[brands] path")
     if "brand_id" not in source.columns:
-        raise EventLogError(f"[brands] path: {path} has no column 'brand_id' "
-                            f"(it has: {', '.join(source.columns)}).")
+        raise EventLogError(
+            f"[brands] path: {path} has no column 'brand_id' (it has: {', '.join(source.columns)})."
+        )
     chosen = {"brand_id": source.brand_id.cast("string")}
     if "category_id" in source.columns:
         chosen["category_id"] = source.category_id.cast("string").nullif("")
     if "decision_cycle_days" in source.columns:
         chosen["decision_cycle_days"] = (
-            source.decision_cycle_days.cast("string").nullif("").try_cast("float64"))
+            source.decision_cycle_days.cast("string").nullif("").try_cast("float64")
+        )
     rows: list[dict[str, Any]] = source.select(**chosen).to_pyarrow().to_pylist()
     _check(rows, path)
     return rows
@@ -122,7 +135,8 @@ def _check(rows: list[dict[str, Any]], path: Path) -> None:
         if cycle is not None and not (cycle == int(cycle) and 1 <= cycle <= MAX_CYCLE_DAYS):
             raise EventLogError(
                 f"[brands] path: {path}, brand {row['brand_id']!r}: decision_cycle_days = {cycle:g}"
-                f"; it must be whole days from 1 to {MAX_CYCLE_DAYS}, or empty.")
+                f"; it must be whole days from 1 to {MAX_CYCLE_DAYS}, or empty."
+            )
         if row["brand_id"] in seen:
             raise EventLogError(f"[brands] path: {path}: brand {row['brand_id']!r} stands twice.")
         seen.add(row["brand_id"])

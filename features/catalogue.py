@@ -89,7 +89,9 @@ def _words(what: str, scope: Scope) -> str:
 
 def _count(what: str, days: int, group: Group, scope: Scope = "pair") -> Feature:
     return Feature(
-        f"{what}_{days}d{_suffix(scope)}", group, "count",
+        f"{what}_{days}d{_suffix(scope)}",
+        group,
+        "count",
         f"{_words(what, scope)} in the last {days} days".capitalize(),
         Aggregate("count", WHATS[what], scope, Window(days)),
     )
@@ -97,7 +99,9 @@ def _count(what: str, days: int, group: Group, scope: Scope = "pair") -> Feature
 
 def _decayed(what: str, cycles: float, group: Group, scope: Scope = "pair") -> Feature:
     return Feature(
-        f"{what}_decayed_{_CYCLE_WORDS[cycles]}{_suffix(scope)}", group, "count",
+        f"{what}_decayed_{_CYCLE_WORDS[cycles]}{_suffix(scope)}",
+        group,
+        "count",
         f"{_words(what, scope)}, each counting half after {cycles:g} of the category's "
         "decision cycle".capitalize(),
         Aggregate("decayed", WHATS[what], scope, half_life_cycles=cycles),
@@ -106,7 +110,9 @@ def _decayed(what: str, cycles: float, group: Group, scope: Scope = "pair") -> F
 
 def _active_days(name: str, what: str, days: int, group: Group, scope: Scope = "pair") -> Feature:
     return Feature(
-        f"{name}_{days}d{_suffix(scope)}", group, "days",
+        f"{name}_{days}d{_suffix(scope)}",
+        group,
+        "days",
         f"Local days with {_words(what, scope)} in the last {days} days",
         Aggregate("days", WHATS[what], scope, Window(days)),
     )
@@ -115,7 +121,9 @@ def _active_days(name: str, what: str, days: int, group: Group, scope: Scope = "
 def _days_since(edge: Literal["last", "first"], what: str, scope: Scope = "pair") -> Feature:
     noun = what.removesuffix("es") if what == "searches" else what.removesuffix("s")
     return Feature(
-        f"days_since_{edge}_{noun}{_suffix(scope)}", "recency", "days",
+        f"days_since_{edge}_{noun}{_suffix(scope)}",
+        "recency",
+        "days",
         f"Days since the {edge} of the {_words(what, scope)}, within 365 days",
         Aggregate(edge, WHATS[what], scope),
     )
@@ -123,7 +131,9 @@ def _days_since(edge: Literal["last", "first"], what: str, scope: Scope = "pair"
 
 def _value_sum(days: int, scope: Scope = "pair") -> Feature:
     return Feature(
-        f"order_value_sum_{days}d{_suffix(scope)}", "commerce", "amount",
+        f"order_value_sum_{days}d{_suffix(scope)}",
+        "commerce",
+        "amount",
         f"Amount of the {_words('orders', scope)} in the last {days} days",
         Aggregate("sum", WHATS["orders"], scope, Window(days)),
     )
@@ -134,9 +144,14 @@ def _derived(name: str, group: Group, unit: str, sentence: str, formula: str) ->
 
 
 def _engagement() -> Iterator[Feature]:
-    for what, windows in (("impressions", (7, 30, 90)), ("reads", (7, 30)), ("bounces", (30,)),
-                          ("light_acts", (30,)), ("deep_acts", (3, 7, 30)),
-                          ("own_notes", (180,))):
+    for what, windows in (
+        ("impressions", (7, 30, 90)),
+        ("reads", (7, 30)),
+        ("bounces", (30,)),
+        ("light_acts", (30,)),
+        ("deep_acts", (3, 7, 30)),
+        ("own_notes", (180,)),
+    ):
         yield from (_count(what, days, "engagement") for days in windows)
     yield from (_active_days("active_days", "acts", days, "engagement") for days in (7, 30, 90))
     for what in ("impressions", "reads", "deep_acts"):
@@ -150,9 +165,13 @@ def _engagement() -> Iterator[Feature]:
     yield _count("acts", 7, "engagement", "user")
     yield _count("acts", 30, "engagement", "user")
     yield _active_days("active_days", "acts", 30, "engagement", "user")
-    yield _derived("bounce_share_30d", "engagement", "ratio",
-                   "Share of opened notes that were left at once, of reads, bounces and one more",
-                   "bounces_30d / (reads_30d + bounces_30d + 1)")
+    yield _derived(
+        "bounce_share_30d",
+        "engagement",
+        "ratio",
+        "Share of opened notes that were left at once, of reads, bounces and one more",
+        "bounces_30d / (reads_30d + bounces_30d + 1)",
+    )
 
 
 def _search() -> Iterator[Feature]:
@@ -161,21 +180,43 @@ def _search() -> Iterator[Feature]:
     yield _count("searches", 7, "search", "category")
     yield _count("searches", 30, "search", "category")
     yield _decayed("searches", 1.0, "search", "category")
-    yield Feature("unbranded_searches_30d_category", "search", "count",
-                  "Searches for the category without a brand in the last 30 days",
-                  Aggregate("count", ("search",), "category", Window(30), unbranded=True))
+    yield Feature(
+        "unbranded_searches_30d_category",
+        "search",
+        "count",
+        "Searches for the category without a brand in the last 30 days",
+        Aggregate("count", ("search",), "category", Window(30), unbranded=True),
+    )
     yield _count("searches", 30, "search", "user")
-    yield _derived("rival_searches_30d", "search", "count",
-                   "Searches for other brands of the category in the last 30 days",
-                   "searches_30d_category - searches_30d - unbranded_searches_30d_category")
-    yield _derived("search_share_30d", "search", "ratio",
-                   "This brand's part of the searches in its category, and one more",
-                   "searches_30d / (searches_30d_category + 1)")
+    yield _derived(
+        "rival_searches_30d",
+        "search",
+        "count",
+        "Searches for other brands of the category in the last 30 days",
+        "searches_30d_category - searches_30d - unbranded_searches_30d_category",
+    )
+    yield _derived(
+        "search_share_30d",
+        "search",
+        "ratio",
+        "This brand's part of the searches in its category, and one more",
+        "searches_30d / (searches_30d_category + 1)",
+    )
 
 
 def _recency() -> Iterator[Feature]:
-    for what in ("impressions", "reads", "deep_acts", "searches", "views", "carts", "coupons",
-                 "orders", "acts", "contacts"):
+    for what in (
+        "impressions",
+        "reads",
+        "deep_acts",
+        "searches",
+        "views",
+        "carts",
+        "coupons",
+        "orders",
+        "acts",
+        "contacts",
+    ):
         yield _days_since("last", what)
     for what in ("contacts", "acts", "orders"):
         yield _days_since("first", what)
@@ -187,8 +228,13 @@ def _recency() -> Iterator[Feature]:
 
 
 def _commerce() -> Iterator[Feature]:
-    for what, windows in (("views", (30,)), ("carts", (3, 30)), ("coupons", (30,)),
-                          ("orders", (7, 30, 90, 180, 365)), ("refunds", (180,))):
+    for what, windows in (
+        ("views", (30,)),
+        ("carts", (3, 30)),
+        ("coupons", (30,)),
+        ("orders", (7, 30, 90, 180, 365)),
+        ("refunds", (180,)),
+    ):
         yield from (_count(what, days, "commerce") for days in windows)
     yield from (_active_days("order_days", "orders", days, "commerce") for days in (90, 365))
     for what in ("views", "carts", "orders"):
@@ -198,32 +244,62 @@ def _commerce() -> Iterator[Feature]:
     yield _decayed("orders", 1.0, "commerce", "category")
     yield from (_count("orders", days, "commerce", "user") for days in (30, 90, 365))
     yield _value_sum(90, "user")
-    yield _derived("order_share_365d", "commerce", "ratio",
-                   "This brand's part of the orders in its category, and one more",
-                   "orders_365d / (orders_365d_category + 1)")
-    yield _derived("order_gap_mean_days", "commerce", "days",
-                   "From the first to the last order, over the days with an order",
-                   "(days_since_first_order - days_since_last_order) / order_days_365d")
-    yield _derived("order_overdue", "commerce", "ratio",
-                   "Days since the last order over the mean gap and one day",
-                   "days_since_last_order / (order_gap_mean_days + 1)")
+    yield _derived(
+        "order_share_365d",
+        "commerce",
+        "ratio",
+        "This brand's part of the orders in its category, and one more",
+        "orders_365d / (orders_365d_category + 1)",
+    )
+    yield _derived(
+        "order_gap_mean_days",
+        "commerce",
+        "days",
+        "From the first to the last order, over the days with an order",
+        "(days_since_first_order - days_since_last_order) / order_days_365d",
+    )
+    yield _derived(
+        "order_overdue",
+        "commerce",
+        "ratio",
+        "Days since the last order over the mean gap and one day",
+        "days_since_last_order / (order_gap_mean_days + 1)",
+    )
 
 
 def _trend() -> Iterator[Feature]:
     for what in ("reads", "deep_acts", "searches"):
-        yield _derived(f"{what}_trend", "trend", "ratio",
-                       f"{what.replace('_', ' ').capitalize()} of 7 days over those of 30 and one",
-                       f"{what}_7d / ({what}_30d + 1)")
-    yield _derived("orders_trend", "trend", "ratio",
-                   "Orders of 30 days over those of 180 and one", "orders_30d / (orders_180d + 1)")
-    yield _derived("acts_trend_user", "trend", "ratio",
-                   "The user's acts of 7 days over those of 30 and one",
-                   "acts_7d_user / (acts_30d_user + 1)")
+        yield _derived(
+            f"{what}_trend",
+            "trend",
+            "ratio",
+            f"{what.replace('_', ' ').capitalize()} of 7 days over those of 30 and one",
+            f"{what}_7d / ({what}_30d + 1)",
+        )
+    yield _derived(
+        "orders_trend",
+        "trend",
+        "ratio",
+        "Orders of 30 days over those of 180 and one",
+        "orders_30d / (orders_180d + 1)",
+    )
+    yield _derived(
+        "acts_trend_user",
+        "trend",
+        "ratio",
+        "The user's acts of 7 days over those of 30 and one",
+        "acts_7d_user / (acts_30d_user + 1)",
+    )
 
 
 def _profile() -> Iterator[Feature]:
-    yield Feature("decision_cycle_days", "profile", "days", "The category's decision cycle",
-                  "decision_cycle_days")
+    yield Feature(
+        "decision_cycle_days",
+        "profile",
+        "days",
+        "The category's decision cycle",
+        "decision_cycle_days",
+    )
 
 
 @cache
@@ -250,8 +326,11 @@ def find_features(declared: list[dict[str, Any]]) -> tuple[Feature, ...]:
     """
     here = {feature.name: feature for feature in catalogue()}
     missing = [row["name"] for row in declared if row["name"] not in here]
-    changed = [row["name"] for row in declared
-               if row["name"] in here and _plain(here[row["name"]].as_data()) != _plain(row)]
+    changed = [
+        row["name"]
+        for row in declared
+        if row["name"] in here and _plain(here[row["name"]].as_data()) != _plain(row)
+    ]
     if missing or changed:
         raise FeatureError(
             "The features differ from those of this version: "

@@ -58,8 +58,10 @@ class Engine:
 
     def __init__(self, settings: EngineSettings, time_zone: str, scratch: Path) -> None:
         self.con = ibis.duckdb.connect(
-            scratch / "engine.duckdb", threads=settings.threads,
-            memory_limit=f"{settings.memory_gb}GB", temp_directory=str(scratch / "spill"),
+            scratch / "engine.duckdb",
+            threads=settings.threads,
+            memory_limit=f"{settings.memory_gb}GB",
+            temp_directory=str(scratch / "spill"),
             preserve_insertion_order=False,
         )
         self.con.raw_sql(f"SET TimeZone = '{time_zone}'")

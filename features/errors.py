@@ -5,8 +5,16 @@ them into one line and exit code 2; the service turns them into an answer of the
 the same words.
 """
 
-__all__ = ["ConfigError", "EventLogError", "FeatureError", "ReleaseError", "StageModelError",
-           "StagecastError", "StoreError", "TrainingError"]
+__all__ = [
+    "ConfigError",
+    "EventLogError",
+    "FeatureError",
+    "ReleaseError",
+    "StageModelError",
+    "StagecastError",
+    "StoreError",
+    "TrainingError",
+]
 
 
 class StagecastError(Exception):

@@ -49,7 +49,8 @@ class EventsSettings(BaseModel):
             if ours is not False and ours not in KINDS:
                 turn = f"; the wrong way round? Write {ours} = {theirs!r}" * (theirs in KINDS)
                 raise ValueError(
-                    f"{theirs} = {ours!r}: {ours!r} is no kind of ours ({', '.join(KINDS)}){turn}")
+                    f"{theirs} = {ours!r}: {ours!r} is no kind of ours ({', '.join(KINDS)}){turn}"
+                )
         return kinds
 
     @field_validator("time_zone")
@@ -126,12 +127,16 @@ def _column_names(source: Any, settings: EventsSettings, path: Path) -> dict[str
                 f"[events] {key}: {path} has no column {names[ours]!r} for {ours} "
                 f"(it has: {', '.join(found)}). Name it in [events] columns."
             )
-    return {ours: theirs for ours, theirs in names.items()
-            if ours not in OPTIONAL_COLUMNS or theirs in found}
+    return {
+        ours: theirs
+        for ours, theirs in names.items()
+        if ours not in OPTIONAL_COLUMNS or theirs in found
+    }
 
 
-def _known_kinds(engine: Engine, source: Any, column: str, settings: EventsSettings,
-                 path: Path) -> tuple[str, ...]:
+def _known_kinds(
+    engine: Engine, source: Any, column: str, settings: EventsSettings, path: Path
+) -> tuple[str, ...]:
     counts = source.group_by(kind=source[column].cast("string")).aggregate(n=source.count())
     found = {row["kind"] or "": row["n"] for row in counts.to_pyarrow().to_pylist()}
     if not found:
@@ -140,48 +145,59 @@ def _known_kinds(engine: Engine, source: Any, column: str, settings: EventsSetti
     if unknown == [""]:
         raise EventLogError(
             f"[events] path: {found['']:,} events without a kind; the first: "
-            f"{find_line(path, column, [None])}.")
+            f"{find_line(path, column, [None])}."
+        )
     if unknown:
         raise EventLogError(
             f"[events] kinds: unknown kind {unknown[0]!r} ({found[unknown[0]]:,} events"
             + (f"; also {', '.join(map(repr, unknown[1:6]))}" if unknown[1:] else "")
             + f"), first in {find_line(path, column, unknown)}. Map it in [events] kinds "
-            f"({unknown[0]} = \"note_read\"), or drop it ({unknown[0]} = false)."
+            f'({unknown[0]} = "note_read"), or drop it ({unknown[0]} = false).'
         )
     dropped = {kind: found[kind] for kind in found if settings.kinds.get(kind) is False}
-    return tuple(f"{n:,} events of kind {kind!r} were dropped, as configured"
-                 for kind, n in sorted(dropped.items()))
+    return tuple(
+        f"{n:,} events of kind {kind!r} were dropped, as configured"
+        for kind, n in sorted(dropped.items())
+    )
 
 
 def _text(column: Any) -> Any:
     return column.cast("string").nullif("")
 
 
-def _canonical(engine: Engine, source: Any, theirs: Mapping[str, str],
-               settings: EventsSettings) -> Any:
+def _canonical(
+    engine: Engine, source: Any, theirs: Mapping[str, str], settings: EventsSettings
+) -> Any:
     """Return the log with canonical columns, and the raw texts that messages need."""
     codes = KIND_CODE | {
         found: -1 if ours is False else KIND_CODE[ours] for found, ours in settings.kinds.items()
     }
     kind = source[theirs["kind"]].cast("string")
-    texts = {ours: _text(source[theirs[ours]]) if ours in theirs else ibis.null("string")
-             for ours in ("user_id", "brand_id", "category_id", "channel", "event_id")}
+    texts = {
+        ours: _text(source[theirs[ours]]) if ours in theirs else ibis.null("string")
+        for ours in ("user_id", "brand_id", "category_id", "channel", "event_id")
+    }
     for ours in ("user_id", "brand_id"):
         if source[theirs[ours]].type().is_floating():
             raise EventLogError(
                 f"[events] columns.{ours}: {theirs[ours]!r} holds numbers with a point; ids are "
-                "text or whole numbers. Write them as one of these.")
+                "text or whole numbers. Write them as one of these."
+            )
     instant = _instant(source[theirs["occurred_at"]], theirs["occurred_at"])
     raw_value = source[theirs["value"]] if "value" in theirs else ibis.null("float64")
     value = raw_value.cast("string").nullif("").try_cast("float64")
     return source.select(
-        **texts, kind=kind.cases(*codes.items(), else_=-1).cast("int8"),
-        occurred_at=engine.micros(instant), local_day=engine.local_day(instant),
+        **texts,
+        kind=kind.cases(*codes.items(), else_=-1).cast("int8"),
+        occurred_at=engine.micros(instant),
+        local_day=engine.local_day(instant),
         value_micros=(value * VALUE_UNIT).round().try_cast("int64"),
         occurred_at_found=source[theirs["occurred_at"]].cast("string"),
-        value_found=ibis.ifelse(value.isnull() & _text(raw_value).notnull()
-                                | value.isnan() | (value.abs() > MAX_VALUE),
-                                raw_value.cast("string"), ibis.null("string")),
+        value_found=ibis.ifelse(
+            value.isnull() & _text(raw_value).notnull() | value.isnan() | (value.abs() > MAX_VALUE),
+            raw_value.cast("string"),
+            ibis.null("string"),
+        ),
     ).filter(lambda t: t.kind >= 0)
 
 
@@ -193,32 +209,49 @@ def _instant(column: Any, name: str) -> Any:
     if not kind.is_string():
         raise EventLogError(
             f"[events] columns.occurred_at: {name!r} holds {kind}; write instants as timestamps, "
-            "or as text like 2025-01-31 18:30:00 or 2025-01-31T10:30:00Z.")
+            "or as text like 2025-01-31 18:30:00 or 2025-01-31T10:30:00Z."
+        )
     return column.try_cast("timestamp('UTC')")
 
 
-def _check_rows(engine: Engine, log: Any, source: Any, theirs: Mapping[str, str],
-                path: Path) -> tuple[str, ...]:
-    facts = log.aggregate(
-        rows=log.count(), no_user=log.user_id.isnull().sum(),
-        no_instant=log.occurred_at.isnull().sum(), bad_value=log.value_found.count(),
-    ).to_pyarrow().to_pylist()[0]
+def _check_rows(
+    engine: Engine, log: Any, source: Any, theirs: Mapping[str, str], path: Path
+) -> tuple[str, ...]:
+    facts = (
+        log.aggregate(
+            rows=log.count(),
+            no_user=log.user_id.isnull().sum(),
+            no_instant=log.occurred_at.isnull().sum(),
+            bad_value=log.value_found.count(),
+        )
+        .to_pyarrow()
+        .to_pylist()[0]
+    )
     if not facts["rows"]:
         raise EventLogError(f"[events] path: {path} has no events left; [events] kinds drops all.")
     if facts["no_user"]:
         where = find_line(path, theirs["user_id"], [None])
-        raise EventLogError(f"[events] path: {facts['no_user']:,} events without {theirs['user_id']}"
-                            f"; the first: {where}. Mend or take out these lines.")
-    for count, column, found in (("no_instant", "occurred_at", "occurred_at_found"),
-                                 ("bad_value", "value", "value_found")):
+        raise EventLogError(
+            f"[events] path: {facts['no_user']:,} events without {theirs['user_id']}"
+            f"; the first: {where}. Mend or take out these lines."
+        )
+    for count, column, found in (
+        ("no_instant", "occurred_at", "occurred_at_found"),
+        ("bad_value", "value", "value_found"),
+    ):
         if facts[count]:
             bad = log.occurred_at.isnull() if column == "occurred_at" else log[found].notnull()
             example = log.filter(bad)[found].min().to_pyarrow().as_py()
             where = find_line(path, theirs[column], [example])
-            need = ("an instant" if column == "occurred_at"
-                    else f"an amount between -{MAX_VALUE:g} and {MAX_VALUE:g}")
-            raise EventLogError(f"[events] path: {facts[count]:,} events whose {theirs[column]} is "
-                                f"not {need}, such as {example!r}: {where}.")
+            need = (
+                "an instant"
+                if column == "occurred_at"
+                else f"an amount between -{MAX_VALUE:g} and {MAX_VALUE:g}"
+            )
+            raise EventLogError(
+                f"[events] path: {facts[count]:,} events whose {theirs[column]} is "
+                f"not {need}, such as {example!r}: {where}."
+            )
     kind = source[theirs["occurred_at"]].type()
     naive = (kind.is_timestamp() and kind.timezone is None) or kind.is_date()
     return ("instants without a zone were read in [events] time_zone",) * naive
@@ -226,8 +259,15 @@ def _check_rows(engine: Engine, log: Any, source: Any, theirs: Mapping[str, str]
 
 def _without_repeats(engine: Engine, table: Any) -> tuple[Any, int]:
     """Keep one event of each id: the first in the order of events."""
-    order = [table.occurred_at, table.kind, table.user_id, table.brand_id, table.category_id,
-             table.channel, table.value_micros]
+    order = [
+        table.occurred_at,
+        table.kind,
+        table.user_id,
+        table.brand_id,
+        table.category_id,
+        table.channel,
+        table.value_micros,
+    ]
     rank = ibis.row_number().over(ibis.window(group_by=table.event_id, order_by=order))
     first = table.mutate(rank=rank).filter(lambda t: t.event_id.isnull() | (t.rank == 0))
     kept = engine.keep(first.drop("rank"), "log")
@@ -239,7 +279,6 @@ def log_end(engine: Engine, table: Any) -> int:
     """Return up to when the log is complete: the end of the local day of its last event."""
     last = table.occurred_at.max()
     midnight = engine.instant(last).cast("date") + ibis.interval(days=1)
-    end = table.aggregate(
-        end=engine.micros(midnight.cast("timestamp").cast("timestamp('UTC')")))
+    end = table.aggregate(end=engine.micros(midnight.cast("timestamp").cast("timestamp('UTC')")))
     value = end.to_pyarrow().to_pylist()[0]["end"]
     return int(value) if value is not None else 0

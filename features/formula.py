@@ -11,8 +11,17 @@ from features.errors import FeatureError
 __all__ = ["Formula"]
 
 _ALLOWED = (
-    ast.Expression, ast.BinOp, ast.UnaryOp, ast.Add, ast.Sub, ast.Mult, ast.Div, ast.USub,
-    ast.Name, ast.Load, ast.Constant,
+    ast.Expression,
+    ast.BinOp,
+    ast.UnaryOp,
+    ast.Add,
+    ast.Sub,
+    ast.Mult,
+    ast.Div,
+    ast.USub,
+    ast.Name,
+    ast.Load,
+    ast.Constant,
 )
 
 

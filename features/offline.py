@@ -22,7 +22,9 @@ from features.vocabulary import KIND_CODE, MICROSECONDS_PER_DAY
 __all__ = ["moment_values", "resolve_moments", "with_categories"]
 
 _KEYS: Final[Mapping[Scope, tuple[str, ...]]] = {
-    "pair": ("user_id", "brand_id"), "category": ("user_id", "category_id"), "user": ("user_id",),
+    "pair": ("user_id", "brand_id"),
+    "category": ("user_id", "category_id"),
+    "user": ("user_id",),
 }
 
 
@@ -31,9 +33,12 @@ def with_categories(engine: Engine, events: Any, brands: Brands) -> Any:
     known = engine.load(brands.as_table()).select("brand_id", "brand_category")
     joined = events.left_join(known, "brand_id")
     resolved = ibis.coalesce(joined.category_id, joined.brand_category)
-    return engine.keep(joined.mutate(category_id=resolved).select(
-        "user_id", "brand_id", "category_id", "kind", "occurred_at", "local_day", "value_micros"
-    ), "events")
+    return engine.keep(
+        joined.mutate(category_id=resolved).select(
+            "user_id", "brand_id", "category_id", "kind", "occurred_at", "local_day", "value_micros"
+        ),
+        "events",
+    )
 
 
 def resolve_moments(engine: Engine, moments: Any, brands: Brands) -> Any:
@@ -42,12 +47,16 @@ def resolve_moments(engine: Engine, moments: Any, brands: Brands) -> Any:
     joined = moments.left_join(known, "brand_id")
     cycle = ibis.coalesce(joined.decision_cycle_days, brands.default_cycle).cast("int32")
     return engine.keep(
-        joined.mutate(category_id=joined.brand_category, decision_cycle_days=cycle)
-        .select(*moments.columns, "category_id", "decision_cycle_days"), "moments")
+        joined.mutate(category_id=joined.brand_category, decision_cycle_days=cycle).select(
+            *moments.columns, "category_id", "decision_cycle_days"
+        ),
+        "moments",
+    )
 
 
-def moment_values(engine: Engine, events: Any, moments: Any, features: Iterable[Feature],
-                  stages: StageModel) -> Any:
+def moment_values(
+    engine: Engine, events: Any, moments: Any, features: Iterable[Feature], stages: StageModel
+) -> Any:
     """Return the moments with a column of each feature (float64, null: unknown) and ``stage``.
 
     Parameters
@@ -70,8 +79,9 @@ def moment_values(engine: Engine, events: Any, moments: Any, features: Iterable[
     table = moments
     made = []
     for (scope, after), aggregates in plans.items():
-        part = _scope_values(engine, events, moments, scope, after,
-                             {a: columns[a] for a in aggregates})
+        part = _scope_values(
+            engine, events, moments, scope, after, {a: columns[a] for a in aggregates}
+        )
         made.append(part)
         on = [name for name in part.columns if name in moments.columns]
         table = table.left_join(part, on).drop(*[f"{name}_right" for name in on])
@@ -82,19 +92,32 @@ def moment_values(engine: Engine, events: Any, moments: Any, features: Iterable[
     return kept
 
 
-def _scope_values(engine: Engine, events: Any, moments: Any, scope: Scope,
-                  after: tuple[str, ...], columns: Mapping[Aggregate, str]) -> Any:
+def _scope_values(
+    engine: Engine,
+    events: Any,
+    moments: Any,
+    scope: Scope,
+    after: tuple[str, ...],
+    columns: Mapping[Aggregate, str],
+) -> Any:
     keys = [*_KEYS[scope], "as_of"]
     if any(a.follows_cycle for a in columns):
         keys.append("decision_cycle_days")
     asked = moments.select(*keys).distinct()
-    seen = _scope_events(events, scope, columns) if not after else _events_after(events, columns,
-                                                                               after)
+    seen = (
+        _scope_events(events, scope, columns)
+        if not after
+        else _events_after(events, columns, after)
+    )
     lookback = max(a.window.at_most if a.window.cycles else a.window.days for a in columns)
-    joined = asked.join(seen, [
-        *_KEYS[scope], seen.occurred_at < asked.as_of,
-        seen.occurred_at >= asked.as_of - lookback * MICROSECONDS_PER_DAY,
-    ])
+    joined = asked.join(
+        seen,
+        [
+            *_KEYS[scope],
+            seen.occurred_at < asked.as_of,
+            seen.occurred_at >= asked.as_of - lookback * MICROSECONDS_PER_DAY,
+        ],
+    )
     joined = joined.mutate(age=joined.as_of - joined.occurred_at)
     joined = joined.mutate(**_weights(joined, columns))
     sums = {name: _summed(joined, a) for a, name in columns.items()}
@@ -121,8 +144,11 @@ def _events_after(events: Any, columns: Iterable[Aggregate], after: tuple[str, .
     kinds = sorted({kind for a in columns for kind in a.kinds})
     rows = events.filter(events.kind.isin(_codes([*kinds, *after])))
     first = ibis.ifelse(rows.kind.isin(_codes(after)), rows.occurred_at, ibis.null("int64"))
-    order = ibis.window(group_by=[rows.user_id, rows.brand_id],
-                        order_by=[rows.occurred_at, rows.kind], preceding=(None, 1))
+    order = ibis.window(
+        group_by=[rows.user_id, rows.brand_id],
+        order_by=[rows.occurred_at, rows.kind],
+        preceding=(None, 1),
+    )
     rows = rows.mutate(after_at=first.max().over(order), n=ibis.literal(1, "int64"))
     return rows.filter(rows.kind.isin(_codes(kinds)))
 
@@ -132,9 +158,13 @@ def _weights(joined: Any, columns: Iterable[Aggregate]) -> dict[str, Any]:
     age_days = (joined.age // MICROSECONDS_PER_DAY).cast("float64")
     cycles = sorted({a.half_life_cycles for a in columns if a.how == "decayed"})
     return {
-        _weight_name(c): (DECAY_UNIT * ibis.literal(2.0) ** (
-            -age_days / (c * joined.decision_cycle_days.cast("float64"))) + 0.5)
-        .floor().cast("int64")
+        _weight_name(c): (
+            DECAY_UNIT
+            * ibis.literal(2.0) ** (-age_days / (c * joined.decision_cycle_days.cast("float64")))
+            + 0.5
+        )
+        .floor()
+        .cast("int64")
         for c in cycles
     }
 
@@ -148,8 +178,9 @@ def _summed(joined: Any, aggregate: Aggregate) -> Any:
     counts = joined.kind.isin(_codes(aggregate.kinds))
     window = aggregate.window
     if window.cycles:
-        days = ibis.least(ibis.greatest(window.cycles * joined.decision_cycle_days, window.days),
-                          window.at_most)
+        days = ibis.least(
+            ibis.greatest(window.cycles * joined.decision_cycle_days, window.days), window.at_most
+        )
         counts &= joined.age <= days.cast("int64") * MICROSECONDS_PER_DAY
     else:
         counts &= joined.age <= window.days * MICROSECONDS_PER_DAY
@@ -182,21 +213,27 @@ def _finished(aggregate: Aggregate, column: Any, as_of: Any) -> Any:
     return whole / float(unit) if unit else whole
 
 
-def _with_formulas(table: Any, carried: Iterable[str], features: tuple[Feature, ...],
-                   values: Mapping[Aggregate, Any], stages: StageModel) -> Any:
+def _with_formulas(
+    table: Any,
+    carried: Iterable[str],
+    features: tuple[Feature, ...],
+    values: Mapping[Aggregate, Any],
+    stages: StageModel,
+) -> Any:
     holds = [stage.holds(values.__getitem__) for stage in stages.stages]
-    stage = ibis.cases(*[(hold, level + 1) for level, hold in reversed(list(enumerate(holds)))],
-                       else_=0).cast("int8")
+    stage = ibis.cases(
+        *[(hold, level + 1) for level, hold in reversed(list(enumerate(holds)))], else_=0
+    ).cast("int8")
     ready = {f.name: values[f.source] for f in features if isinstance(f.source, Aggregate)}
-    ready |= {f.name: table[f.source].cast("float64") for f in features
-              if isinstance(f.source, str)}
+    ready |= {
+        f.name: table[f.source].cast("float64") for f in features if isinstance(f.source, str)
+    }
     # A column that a feature shares with the moments (decision_cycle_days) stands once.
     carried = [name for name in carried if name not in ready]
     result = table.select(*carried, **ready, stage=stage)
     waiting = [f for f in features if isinstance(f.source, Formula)]
     while waiting:
         now = [f for f in waiting if f.source.names <= set(result.columns)]  # type: ignore[union-attr]
-        result = result.mutate(**{
-            f.name: f.source.evaluate(result) for f in now})  # type: ignore[union-attr]
+        result = result.mutate(**{f.name: f.source.evaluate(result) for f in now})  # type: ignore[union-attr]
         waiting = [f for f in waiting if f not in now]
     return result.select(*carried, *[f.name for f in features], "stage")

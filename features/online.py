@@ -21,10 +21,19 @@ Ints = npt.NDArray[np.int64]
 
 _HOW: Final = {"count": 0, "sum": 1, "decayed": 2, "days": 3, "last": 4, "first": 5}
 _SCOPE: Final = {"pair": 0, "category": 1, "user": 2}
-_SPEC: Final = np.dtype([
-    ("how", "i8"), ("mask", "i8"), ("scope", "i8"), ("days", "i8"), ("cycles", "i8"),
-    ("at_most", "i8"), ("half_life", "i8"), ("unbranded", "i8"), ("after", "i8"),
-])
+_SPEC: Final = np.dtype(
+    [
+        ("how", "i8"),
+        ("mask", "i8"),
+        ("scope", "i8"),
+        ("days", "i8"),
+        ("cycles", "i8"),
+        ("at_most", "i8"),
+        ("half_life", "i8"),
+        ("unbranded", "i8"),
+        ("after", "i8"),
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -58,26 +67,45 @@ class OnlineFeatures:
         self.features = tuple(features)
         self.stages = stages
         declared = [f.source for f in self.features if isinstance(f.source, Aggregate)]
-        self._columns = {a: i for i, a in
-                         enumerate(dict.fromkeys([*declared, *stages.aggregates]))}
+        self._columns = {a: i for i, a in enumerate(dict.fromkeys([*declared, *stages.aggregates]))}
         self._half_lives = sorted({a.half_life_cycles for a in self._columns})
         self._spec = np.array([self._spec_row(a) for a in self._columns], dtype=_SPEC)
         self._formulas = _in_order(self.features)
 
     def _spec_row(self, a: Aggregate) -> tuple[int, ...]:
-        return (_HOW[a.how], kind_mask(a.kinds), _SCOPE[a.scope], a.window.days, a.window.cycles,
-                a.window.at_most, self._half_lives.index(a.half_life_cycles), int(a.unbranded),
-                kind_mask(a.after))
+        return (
+            _HOW[a.how],
+            kind_mask(a.kinds),
+            _SCOPE[a.scope],
+            a.window.days,
+            a.window.cycles,
+            a.window.at_most,
+            self._half_lives.index(a.half_life_cycles),
+            int(a.unbranded),
+            kind_mask(a.after),
+        )
 
     def values(self, batch: MomentBatch) -> tuple[Floats, npt.NDArray[np.int8]]:
         """Return the features, shape (n_moments, n_features), NaN unknown, and the stages."""
         records = batch.records
         cycles, cycle_index = np.unique(batch.cycle, return_inverse=True)
         raw = _aggregate(
-            records["occurred_at"], records["kind"], records["brand"], records["category"],
-            records["local_day"], records["value_micros"], batch.start, batch.end, batch.brand,
-            batch.category, batch.cycle, cycle_index.astype(np.int64), batch.as_of,
-            batch.brand_category, self._spec, _decay_weights(cycles, self._half_lives),
+            records["occurred_at"],
+            records["kind"],
+            records["brand"],
+            records["category"],
+            records["local_day"],
+            records["value_micros"],
+            batch.start,
+            batch.end,
+            batch.brand,
+            batch.category,
+            batch.cycle,
+            cycle_index.astype(np.int64),
+            batch.as_of,
+            batch.brand_category,
+            self._spec,
+            _decay_weights(cycles, self._half_lives),
         )
         finished = self._finished(raw, batch.as_of)
         return self._matrix(finished, batch), self._stage(finished)
@@ -139,10 +167,24 @@ _NEVER: Final = np.iinfo(np.int64).min
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _aggregate(at: Any, kind: Any, brand: Any, category: Any, local_day: Any, value: Any,
-               start: Any, end: Any, row_brand: Any, row_category: Any, row_cycle: Any,
-               cycle_index: Any, as_of: Any, brand_category: Any, spec: Any,
-               weights: Any) -> Any:  # pragma: no cover
+def _aggregate(
+    at: Any,
+    kind: Any,
+    brand: Any,
+    category: Any,
+    local_day: Any,
+    value: Any,
+    start: Any,
+    end: Any,
+    row_brand: Any,
+    row_category: Any,
+    row_cycle: Any,
+    cycle_index: Any,
+    as_of: Any,
+    brand_category: Any,
+    spec: Any,
+    weights: Any,
+) -> Any:  # pragma: no cover
     """Return the sums of whole numbers, shape (n_moments, n_aggregates)."""
     n_rows, n_specs = len(as_of), len(spec)
     out = np.zeros((n_rows, n_specs), dtype=np.int64)
@@ -162,8 +204,9 @@ def _aggregate(at: Any, kind: Any, brand: Any, category: Any, local_day: Any, va
             reach[j] = days * MICROSECONDS_PER_DAY
             if spec[j].how >= 4:
                 out[row, j] = _NEVER
-        lo = start[row] + np.searchsorted(at[start[row]:end[row]],
-                                          now - LOOKBACK_DAYS * MICROSECONDS_PER_DAY)
+        lo = start[row] + np.searchsorted(
+            at[start[row] : end[row]], now - LOOKBACK_DAYS * MICROSECONDS_PER_DAY
+        )
         for e in range(lo, end[row]):
             age = now - at[e]
             if age <= 0:

@@ -63,8 +63,16 @@ def read_source(engine: Engine, path: Path, what: str) -> Any:
     names = [str(file) for file in files]
     try:
         if kind == "csv":
-            return engine.con.read_csv(names, all_varchar=True, header=True, union_by_name=True,
-                                       delim=",", quote='"', escape='"', skip=0)
+            return engine.con.read_csv(
+                names,
+                all_varchar=True,
+                header=True,
+                union_by_name=True,
+                delim=",",
+                quote='"',
+                escape='"',
+                skip=0,
+            )
         return engine.con.read_parquet(names, union_by_name=True)
     except duckdb.Error as error:
         raise broken_source(error, path, what) from error
@@ -75,8 +83,11 @@ def broken_source(error: duckdb.Error, path: Path, what: str) -> EventLogError:
     text = str(error)
     line = re.search(r"Line:\s*(\d+)", text)
     where = f"{path}, line {line.group(1)}" if line else _ragged_line(path)
-    reason = re.search(r"(Expected Number of Columns: \d+ Found: \d+|[^\n]*[Uu]nterminated[^\n]*"
-                       r"|[^\n]*unicode[^\n]*)", text)
+    reason = re.search(
+        r"(Expected Number of Columns: \d+ Found: \d+|[^\n]*[Uu]nterminated[^\n]*"
+        r"|[^\n]*unicode[^\n]*)",
+        text,
+    )
     said = reason.group(1).strip() if reason else text.strip().splitlines()[0]
     return EventLogError(f"{what}: {where or path} cannot be read: {said}")
 

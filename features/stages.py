@@ -16,13 +16,29 @@ from features.aggregates import LOOKBACK_DAYS, Aggregate, Window
 from features.errors import FeatureError, StageModelError
 from features.vocabulary import KINDS
 
-__all__ = ["NO_STAGE", "Condition", "Stage", "StageModel", "load_stage_model", "parse_stage_model",
-           "shipped_stage_models"]
+__all__ = [
+    "NO_STAGE",
+    "Condition",
+    "Stage",
+    "StageModel",
+    "load_stage_model",
+    "parse_stage_model",
+    "shipped_stage_models",
+]
 
 NO_STAGE: Final = "none"
 
-_CONDITION_KEYS: Final = {"kinds", "at_least", "on_days", "within_days", "cycles", "at_most_days",
-                          "scope", "unbranded", "after"}
+_CONDITION_KEYS: Final = {
+    "kinds",
+    "at_least",
+    "on_days",
+    "within_days",
+    "cycles",
+    "at_most_days",
+    "scope",
+    "unbranded",
+    "after",
+}
 _STAGE_KEYS: Final = {"name", "title", "guess", "any", "all"}
 _MODEL_KEYS: Final = {"name", "title", "source", "stages"}
 
@@ -72,17 +88,22 @@ class StageModel:
     @property
     def aggregates(self) -> tuple[Aggregate, ...]:
         """Everything that the rules look at, each once."""
-        return tuple(dict.fromkeys(
-            condition.aggregate for stage in self.stages for rule in stage.rules
-            for condition in rule
-        ))
+        return tuple(
+            dict.fromkeys(
+                condition.aggregate
+                for stage in self.stages
+                for rule in stage.rules
+                for condition in rule
+            )
+        )
 
 
 def shipped_stage_models() -> list[str]:
     """Return the names of the stage models that come with Stagecast."""
     folder = resources.files("features") / "stage_models"
-    return sorted(file.name.removesuffix(".toml") for file in folder.iterdir()
-                  if file.name.endswith(".toml"))
+    return sorted(
+        file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml")
+    )
 
 
 def load_stage_model(name_or_path: str, folder: Path) -> tuple[StageModel, str]:
@@ -122,17 +143,23 @@ def parse_stage_model(text: str, where: str) -> StageModel:
     names = [stage.name for stage in stages]
     if len({*names, NO_STAGE}) != len(names) + 1:
         raise StageModelError(
-            f"Stage model {where}: names must differ and not be {NO_STAGE!r}; found {names}.")
+            f"Stage model {where}: names must differ and not be {NO_STAGE!r}; found {names}."
+        )
     _reachable(stages, where)
-    return StageModel(str(data.get("name", where)), str(data.get("title", where)),
-                      str(data.get("source", "")), stages)
+    return StageModel(
+        str(data.get("name", where)),
+        str(data.get("title", where)),
+        str(data.get("source", "")),
+        stages,
+    )
 
 
 def _only(data: Mapping[str, Any], keys: set[str], where: str) -> None:
     unknown = sorted(set(data) - keys)
     if unknown:
         raise StageModelError(
-            f"{where}: unknown key {unknown[0]!r}; what is known here: {', '.join(sorted(keys))}.")
+            f"{where}: unknown key {unknown[0]!r}; what is known here: {', '.join(sorted(keys))}."
+        )
 
 
 def _stage(row: Mapping[str, Any], where: str) -> Stage:
@@ -169,23 +196,32 @@ def _condition(item: Any, here: str) -> Condition:
     for kind in [*item["kinds"], *item.get("after", [])]:
         if kind not in KINDS:
             raise StageModelError(
-                f"{here}: unknown kind {kind!r}; the kinds are {', '.join(KINDS)}.")
+                f"{here}: unknown kind {kind!r}; the kinds are {', '.join(KINDS)}."
+            )
     if "at_least" in item and "on_days" in item:
         raise StageModelError(f"{here}: give `at_least` or `on_days` in one rule; use `all`.")
     at_least = _whole(item, "on_days" if "on_days" in item else "at_least", 1, here)
     days = _whole(item, "within_days", 30, here)
     try:
-        window = Window(days, _whole(item, "cycles", 0, here, least=0),
-                        _whole(item, "at_most_days", LOOKBACK_DAYS, here))
+        window = Window(
+            days,
+            _whole(item, "cycles", 0, here, least=0),
+            _whole(item, "at_most_days", LOOKBACK_DAYS, here),
+        )
         aggregate = Aggregate(
-            "days" if "on_days" in item else "count", tuple(item["kinds"]),
-            item.get("scope", "pair"), window, unbranded=bool(item.get("unbranded", False)),
-            after=tuple(item.get("after", ())))
+            "days" if "on_days" in item else "count",
+            tuple(item["kinds"]),
+            item.get("scope", "pair"),
+            window,
+            unbranded=bool(item.get("unbranded", False)),
+            after=tuple(item.get("after", ())),
+        )
     except FeatureError as error:
         raise StageModelError(f"{here}: {error}") from error
     if aggregate.scope not in ("pair", "category", "user"):
         raise StageModelError(
-            f"{here}: scope {aggregate.scope!r}; the scopes are pair, category and user.")
+            f"{here}: scope {aggregate.scope!r}; the scopes are pair, category and user."
+        )
     if aggregate.how == "days" and at_least > days and not window.cycles:
         raise StageModelError(f"{here}: {at_least} days within {days} can never be.")
     return Condition(aggregate, at_least)
@@ -201,8 +237,9 @@ def _whole(item: Mapping[str, Any], key: str, default: int, here: str, least: in
 def _reachable(stages: tuple[Stage, ...], where: str) -> None:
     """Refuse a stage that a higher one always covers."""
     for low, stage in enumerate(stages):
-        for higher in stages[low + 1:]:
+        for higher in stages[low + 1 :]:
             if set(stage.rules) <= set(higher.rules):
                 raise StageModelError(
                     f"Stage model {where}: nobody can stand at {stage.name!r}, since "
-                    f"{higher.name!r} holds wherever it does, and the highest wins.")
+                    f"{higher.name!r} holds wherever it does, and the highest wins."
+                )

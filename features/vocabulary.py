@@ -5,19 +5,47 @@ The order is part of the contract: events at one instant stand in the order of t
 
 from typing import Final
 
-__all__ = ["COLUMNS", "KINDS", "KIND_CODE", "MICROSECONDS_PER_DAY", "OPTIONAL_COLUMNS",
-           "REQUIRED_COLUMNS", "kind_mask"]
+__all__ = [
+    "COLUMNS",
+    "KINDS",
+    "KIND_CODE",
+    "MICROSECONDS_PER_DAY",
+    "OPTIONAL_COLUMNS",
+    "REQUIRED_COLUMNS",
+    "kind_mask",
+]
 
 REQUIRED_COLUMNS: Final = ("user_id", "brand_id", "kind", "occurred_at")
 OPTIONAL_COLUMNS: Final = (
-    "category_id", "channel", "note_format", "campaign_id", "value", "event_id",
+    "category_id",
+    "channel",
+    "note_format",
+    "campaign_id",
+    "value",
+    "event_id",
 )
 COLUMNS: Final = REQUIRED_COLUMNS + OPTIONAL_COLUMNS
 
 KINDS: Final = (
-    "impression", "note_read", "note_bounce", "video_play", "like", "collect", "comment",
-    "share_note", "follow", "search", "store_visit", "product_view", "add_to_cart",
-    "coupon_claim", "purchase", "refund", "publish_note", "topic_join", "not_interested",
+    "impression",
+    "note_read",
+    "note_bounce",
+    "video_play",
+    "like",
+    "collect",
+    "comment",
+    "share_note",
+    "follow",
+    "search",
+    "store_visit",
+    "product_view",
+    "add_to_cart",
+    "coupon_claim",
+    "purchase",
+    "refund",
+    "publish_note",
+    "topic_join",
+    "not_interested",
 )
 KIND_CODE: Final = {kind: code for code, kind in enumerate(KINDS)}
 

@@ -1,0 +1,1 @@
+"""Estimators, baselines, and the release that carries them."""

@@ -28,21 +28,29 @@ def _labels(y: ArrayLike, weight: ArrayLike | None) -> tuple[Floats, Floats]:
     y = np.asarray(y, dtype=np.float64)
     w = np.ones(y.shape) if weight is None else np.asarray(weight, dtype=np.float64)
     if y.ndim != 1 or y.shape != w.shape:
-        raise TrainingError(f"A baseline needs y and weight of one shape (n_moments,); found "
-                            f"{y.shape} and {w.shape}.")
+        raise TrainingError(
+            f"A baseline needs y and weight of one shape (n_moments,); found "
+            f"{y.shape} and {w.shape}."
+        )
     if not np.isin(y, (0.0, 1.0)).all():
-        raise TrainingError("A baseline learns from y of 0 and 1: leave out the moments whose "
-                            "label is not known yet.")
+        raise TrainingError(
+            "A baseline learns from y of 0 and 1: leave out the moments whose "
+            "label is not known yet."
+        )
     if not (np.isfinite(w) & (w >= 0)).all() or not w.sum() > 0:
-        raise TrainingError("A baseline needs weights that are finite, not negative and not all "
-                            f"0; found {w.size} of them with the sum {w.sum()}.")
+        raise TrainingError(
+            "A baseline needs weights that are finite, not negative and not all "
+            f"0; found {w.size} of them with the sum {w.sum()}."
+        )
     return y, w
 
 
 def _of_kind(kind: str, data: Mapping[str, Any]) -> Mapping[str, Any]:
     if data.get("kind") != kind:
-        raise ReleaseError(f"A baseline of kind {kind!r} was looked for; found "
-                           f"{data.get('kind')!r}. Publish the release anew.")
+        raise ReleaseError(
+            f"A baseline of kind {kind!r} was looked for; found "
+            f"{data.get('kind')!r}. Publish the release anew."
+        )
     return data
 
 
@@ -101,8 +109,12 @@ class BaseRate:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the learnt numbers, fit for JSON."""
-        return {"kind": "base_rate", "strength": self.strength, "overall": self.overall_,
-                "rates": dict(self.rates_)}
+        return {
+            "kind": "base_rate",
+            "strength": self.strength,
+            "overall": self.overall_,
+            "rates": dict(self.rates_),
+        }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -113,8 +125,7 @@ class BaseRate:
 
 
 def _text(cells: ArrayLike) -> "pd.Series[str]":
-    series: pd.Series[Any] = cells if isinstance(cells, pd.Series) else pd.Series(
-        np.asarray(cells))
+    series: pd.Series[Any] = cells if isinstance(cells, pd.Series) else pd.Series(np.asarray(cells))
     return series.reset_index(drop=True).astype("string")
 
 
@@ -156,8 +167,10 @@ class RecencyFrequency:
     def fit(self, frame: Frame, y: ArrayLike, weight: ArrayLike | None = None) -> Self:
         """Learn from the columns of ``frame``, y and weight, each (n_moments,)."""
         if not self.columns or not self.ridge > 0:
-            raise TrainingError(f"RecencyFrequency needs at least one column and a ridge above 0; "
-                                f"found {self.columns} and {self.ridge}.")
+            raise TrainingError(
+                f"RecencyFrequency needs at least one column and a ridge above 0; "
+                f"found {self.columns} and {self.ridge}."
+            )
         y, w = _labels(y, weight)
         values = _logarithms(frame, self.columns, TrainingError)
         if len(values) != y.size:
@@ -199,9 +212,13 @@ class RecencyFrequency:
     def to_dict(self) -> dict[str, Any]:
         """Return the learnt numbers, fit for JSON."""
         return {
-            "kind": "recency_frequency", "columns": list(self.columns), "ridge": self.ridge,
-            "overall": self.overall_, "intercept": self.intercept_,
-            "centre": self.centre_.tolist(), "scale": self.scale_.tolist(),
+            "kind": "recency_frequency",
+            "columns": list(self.columns),
+            "ridge": self.ridge,
+            "overall": self.overall_,
+            "intercept": self.intercept_,
+            "centre": self.centre_.tolist(),
+            "scale": self.scale_.tolist(),
             "coefficients": self.coefficients_.tolist(),
             "missing_coefficients": self.missing_coefficients_.tolist(),
         }
@@ -217,17 +234,17 @@ class RecencyFrequency:
         return model
 
 
-def _logarithms(
-    frame: Frame, columns: tuple[str, ...], error: type[StagecastError]
-) -> Floats:
+def _logarithms(frame: Frame, columns: tuple[str, ...], error: type[StagecastError]) -> Floats:
     """Return sign(x)·log(1 + |x|) of the columns, (n_moments, n_columns); nan where unknown."""
     lacking = [name for name in columns if name not in frame]
     if lacking:
-        raise error(f"The recency and frequency baseline reads columns that are not there: "
-                    f"{', '.join(lacking)} (there are: {', '.join(map(str, frame))}).")
-    values = np.column_stack([
-        pd.Series(frame[name]).to_numpy(dtype=np.float64, na_value=np.nan) for name in columns
-    ])
+        raise error(
+            f"The recency and frequency baseline reads columns that are not there: "
+            f"{', '.join(lacking)} (there are: {', '.join(map(str, frame))})."
+        )
+    values = np.column_stack(
+        [pd.Series(frame[name]).to_numpy(dtype=np.float64, na_value=np.nan) for name in columns]
+    )
     values[np.isinf(values)] = np.nan
     logarithms: Floats = np.sign(values) * np.log1p(np.abs(values))
     return logarithms

@@ -1,0 +1,1 @@
+"""Answers: batch forecasts, the history store, and the service."""

@@ -27,11 +27,21 @@ __all__ = ["BrandOf", "ImportSummary", "Source", "import_complete_journey"]
 _COMMAND: Final = "import complete-journey"
 
 FILES: Final = (
-    "brands.parquet", "events.parquet", "pairs.parquet", "stagecast.toml", "users.parquet",
+    "brands.parquet",
+    "events.parquet",
+    "pairs.parquet",
+    "stagecast.toml",
+    "users.parquet",
 )
 TABLES: Final = (
-    "campaign_descriptions", "campaigns", "coupon_redemptions", "coupons", "demographics",
-    "products", "promotions", "transactions",
+    "campaign_descriptions",
+    "campaigns",
+    "coupon_redemptions",
+    "coupons",
+    "demographics",
+    "products",
+    "promotions",
+    "transactions",
 )
 PAIRS_BEFORE: Final = "2017-10-01"
 """Pairs with a purchase before this midnight are the ones to forecast in ``pairs.parquet``."""
@@ -103,12 +113,9 @@ _SIDE_TABLES: Final = {
 }
 
 _DROPPED: Final = {
-    "purchase lines without a known brand":
-        "select count(*) from lines where brand_id is null",
-    "coupon redemptions that no basket explains":
-        "select (select count(*) from coupon_redemptions) - (select count(*) from claims)",
-    "campaign sends before the first purchase":
-        """select count(*) from campaigns join campaign_descriptions using (campaign_id)
+    "purchase lines without a known brand": "select count(*) from lines where brand_id is null",
+    "coupon redemptions that no basket explains": "select (select count(*) from coupon_redemptions) - (select count(*) from claims)",
+    "campaign sends before the first purchase": """select count(*) from campaigns join campaign_descriptions using (campaign_id)
            where start_date < (select min(bought_at)::date from lines)""",
 }
 
@@ -162,6 +169,7 @@ def import_complete_journey(
     *,
     source: Source | None = None,
     progress: Callable[[str], None] | None = None,
+    threads: int = 2,
 ) -> ImportSummary:
     """Write the Complete Journey as a log, its tables, pairs to forecast and a configuration.
 
@@ -178,6 +186,8 @@ def import_complete_journey(
         Another folder with the same eight tables; the installed package's by default.
     progress : callable, optional
         Told a line whenever a step begins.
+    threads : int
+        DuckDB's; they change nothing in the rows.
 
     Raises
     ------
@@ -190,7 +200,10 @@ def import_complete_journey(
     _check_choice("promotions", promotions, get_args(Promotions))
     source = source or Source.installed()
     say = progress or (lambda line: None)
-    with whole_folder(out, FILES, _COMMAND) as folder, _database(source, folder) as database:
+    with (
+        whole_folder(out, FILES, _COMMAND) as folder,
+        _database(source, folder / ".spill", threads) as database,
+    ):
         say("Reading the tills, coupons and promotions")
         for statement in (*tills_sql(brand), *promotions_sql(promotions), _EVENTS):
             database.execute(statement)
@@ -203,8 +216,12 @@ def import_complete_journey(
             _CONFIGURATION.format(brands=_BRANDS[brand]), encoding="utf-8"
         )
         summary = ImportSummary(
-            folder=out, rows=sum(kinds.values()), kinds=kinds, channels=channels,
-            users=_rows(folder, "users"), brands=_rows(folder, "brands"),
+            folder=out,
+            rows=sum(kinds.values()),
+            kinds=kinds,
+            channels=channels,
+            users=_rows(folder, "users"),
+            brands=_rows(folder, "brands"),
             pairs=_rows(folder, "pairs"),
             dropped={what: _number(database, query) for what, query in _DROPPED.items()},
         )
@@ -213,9 +230,7 @@ def import_complete_journey(
 
 def _check_choice(option: str, found: str, choices: tuple[str, ...]) -> None:
     if found not in choices:
-        raise ConfigError(
-            f"{_COMMAND}: {option} is {found!r}; it takes {' or '.join(choices)}."
-        )
+        raise ConfigError(f"{_COMMAND}: {option} is {found!r}; it takes {' or '.join(choices)}.")
 
 
 def _write_events(
@@ -260,10 +275,9 @@ def _tally(counts: dict[str, int], batch: Any, column: str) -> None:
 
 
 @contextmanager
-def _database(source: Source, folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    spill = folder / ".spill"
+def _database(source: Source, spill: Path, threads: int) -> Iterator[duckdb.DuckDBPyConnection]:
     database = duckdb.connect(
-        config={"memory_limit": "3GB", "threads": 2, "temp_directory": str(spill)}
+        config={"memory_limit": "3GB", "threads": threads, "temp_directory": str(spill)}
     )
     try:
         # Arrow's time zone is the session's.

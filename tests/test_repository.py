@@ -100,13 +100,14 @@ def test_no_file_names_a_machines_folder_or_a_registry():
 
 @pytest.mark.parametrize("target", targets())
 def test_a_make_command_is_documented(target):
-    for page in ("README.md", "CONTRIBUTING.md"):
-        assert re.search(rf"`make {target}\b", text(page)), f"{page} does not name `make {target}`"
+    assert re.search(rf"`make {target}\b", text("README.md")), f"README: no `make {target}`"
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
 def test_a_documented_make_command_exists(page):
-    assert set(re.findall(r"\bmake ([a-z-]+)`", text(page))) <= set(targets())
+    assert set(re.findall(r"\bmake ([a-z-]+)", "".join(re.findall("`[^`]+`", text(page))))) <= set(
+        targets()
+    )
 
 
 def test_ci_runs_makes_commands_and_nothing_else():

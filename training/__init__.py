@@ -1,0 +1,1 @@
+"""Learning: moments, labels, fit, evaluation, tracking and promotion."""

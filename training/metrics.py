@@ -16,11 +16,25 @@ from numpy.typing import ArrayLike, NDArray
 
 from features.errors import TrainingError
 
-__all__ = ["HISTOGRAM_EDGES", "Reliability", "auc", "average_precision",
-           "brier_difference_interval", "brier_score", "calibration_interval",
-           "expected_calibration_error", "gain_curve", "integrated_brier", "lift", "log_loss",
-           "multiclass_log_loss", "predicted_over_observed", "purchase_scores", "ratio_interval",
-           "reliability"]
+__all__ = [
+    "HISTOGRAM_EDGES",
+    "Reliability",
+    "auc",
+    "average_precision",
+    "brier_difference_interval",
+    "brier_score",
+    "calibration_interval",
+    "expected_calibration_error",
+    "gain_curve",
+    "integrated_brier",
+    "lift",
+    "log_loss",
+    "multiclass_log_loss",
+    "predicted_over_observed",
+    "purchase_scores",
+    "ratio_interval",
+    "reliability",
+]
 
 Floats = NDArray[np.float64]
 
@@ -58,16 +72,22 @@ def _rows(y: ArrayLike, p: ArrayLike, weight: ArrayLike | None) -> tuple[Floats,
     y, p = np.asarray(y, dtype=np.float64), np.asarray(p, dtype=np.float64)
     w = np.ones(y.shape) if weight is None else np.asarray(weight, dtype=np.float64)
     if y.ndim != 1 or y.shape != p.shape or y.shape != w.shape:
-        raise TrainingError(f"Scores need y, p and weight of one shape (n_moments,); found "
-                            f"{y.shape}, {p.shape} and {w.shape}.")
+        raise TrainingError(
+            f"Scores need y, p and weight of one shape (n_moments,); found "
+            f"{y.shape}, {p.shape} and {w.shape}."
+        )
     if not (np.isfinite(w).all() and (w >= 0).all()):
         raise TrainingError("Scores need weights that are finite and not negative.")
     if not ((y >= 0) & (y <= 1)).all():
-        raise TrainingError(f"Scores need y in [0, 1]; found {_first_outside(y)}. Leave out the "
-                            "moments whose label is not known yet.")
+        raise TrainingError(
+            f"Scores need y in [0, 1]; found {_first_outside(y)}. Leave out the "
+            "moments whose label is not known yet."
+        )
     if not np.isfinite(p).all():
-        raise TrainingError(f"Scores need a forecast for every moment; "
-                            f"{int((~np.isfinite(p)).sum())} of {p.size} are not finite.")
+        raise TrainingError(
+            f"Scores need a forecast for every moment; "
+            f"{int((~np.isfinite(p)).sum())} of {p.size} are not finite."
+        )
     kept = w > 0
     return y[kept], p[kept], w[kept]
 
@@ -120,9 +140,7 @@ def predicted_over_observed(y: ArrayLike, p: ArrayLike, weight: ArrayLike | None
     return _ratio((w * p).sum(), (w * y).sum())
 
 
-def _cumulated(
-    y: ArrayLike, p: ArrayLike, weight: ArrayLike | None
-) -> tuple[Floats, Floats]:
+def _cumulated(y: ArrayLike, p: ArrayLike, weight: ArrayLike | None) -> tuple[Floats, Floats]:
     """Return the sums of w·y and of w·(1 - y) down to each distinct p, highest first, from 0."""
     y, p, w = _rows(y, p, weight)
     _, place = np.unique(-p, return_inverse=True)
@@ -193,8 +211,12 @@ def reliability(
     observed = np.minimum(_sums(place, w * y) / held, 1.0)
     low, high = _wilson(observed, held**2 / _sums(place, w**2))
     return Reliability(
-        predicted=_sums(place, w * p) / held, observed=observed, low=low, high=high,
-        n=np.bincount(place).astype(np.int64), weight=held,
+        predicted=_sums(place, w * p) / held,
+        observed=observed,
+        low=low,
+        high=high,
+        n=np.bincount(place).astype(np.int64),
+        weight=held,
         histogram=np.histogram(p, HISTOGRAM_EDGES, weights=w)[0],
     )
 
@@ -264,13 +286,17 @@ def multiclass_log_loss(
     """
     p, outcome = np.asarray(p, dtype=np.float64), np.asarray(outcome_index)
     if p.ndim != 2 or outcome.shape != p.shape[:1]:
-        raise TrainingError(f"multiclass_log_loss needs p (n_moments, n_outcomes) and an outcome "
-                            f"a moment; found {p.shape} and {outcome.shape}.")
+        raise TrainingError(
+            f"multiclass_log_loss needs p (n_moments, n_outcomes) and an outcome "
+            f"a moment; found {p.shape} and {outcome.shape}."
+        )
     if not (np.abs(p.sum(axis=1) - 1.0) <= 1e-6).all():
         raise TrainingError("multiclass_log_loss needs rows of p that sum to 1.")
     if outcome.size and not ((outcome >= 0) & (outcome < p.shape[1])).all():
-        raise TrainingError(f"multiclass_log_loss needs outcomes from 0 to {p.shape[1] - 1}; "
-                            f"found {outcome.min()} to {outcome.max()}.")
+        raise TrainingError(
+            f"multiclass_log_loss needs outcomes from 0 to {p.shape[1] - 1}; "
+            f"found {outcome.min()} to {outcome.max()}."
+        )
     happened = p[np.arange(outcome.size), outcome.astype(np.int64)]
     # The same sum as for a yes that had this probability.
     return log_loss(np.ones(outcome.size), happened, weight)
@@ -284,14 +310,21 @@ def integrated_brier(horizons: Sequence[float], brier_by_horizon: Sequence[float
     """
     x, brier = np.asarray(horizons, dtype=np.float64), np.asarray(brier_by_horizon, np.float64)
     if x.ndim != 1 or x.size == 0 or x.shape != brier.shape or not (np.diff(x) > 0).all():
-        raise TrainingError(f"integrated_brier needs rising horizons and a score for each; found "
-                            f"{list(horizons)} and {brier.size} scores.")
+        raise TrainingError(
+            f"integrated_brier needs rising horizons and a score for each; found "
+            f"{list(horizons)} and {brier.size} scores."
+        )
     return float(brier[0] if x.size == 1 else np.trapezoid(brier, x) / (x[-1] - x[0]))
 
 
 def ratio_interval(
-    users: ArrayLike, numerator: ArrayLike, denominator: ArrayLike,
-    draws: int = 200, seed: int = 0, level: float = 0.95, weight: ArrayLike | None = None,
+    users: ArrayLike,
+    numerator: ArrayLike,
+    denominator: ArrayLike,
+    draws: int = 200,
+    seed: int = 0,
+    level: float = 0.95,
+    weight: ArrayLike | None = None,
 ) -> tuple[float, float]:
     r"""Return the bootstrap interval of ``Σ w·numerator / Σ w·denominator``, by user.
 
@@ -311,11 +344,14 @@ def ratio_interval(
     top, below = np.asarray(numerator, np.float64), np.asarray(denominator, np.float64)
     w = np.ones(top.shape) if weight is None else np.asarray(weight, np.float64)
     if not codes.shape == top.shape == below.shape == w.shape:
-        raise TrainingError(f"An interval needs users, numerator, denominator and weight of one "
-                            f"shape; found {codes.shape}, {top.shape}, {below.shape}, {w.shape}.")
+        raise TrainingError(
+            f"An interval needs users, numerator, denominator and weight of one "
+            f"shape; found {codes.shape}, {top.shape}, {below.shape}, {w.shape}."
+        )
     if not 0.0 < level < 1.0 or draws < 1:
-        raise TrainingError(f"An interval needs draws >= 1 and level in (0, 1); found {draws} "
-                            f"and {level}.")
+        raise TrainingError(
+            f"An interval needs draws >= 1 and level in (0, 1); found {draws} and {level}."
+        )
     if not codes.size:
         return float("nan"), float("nan")
     sums = np.column_stack([_sums(codes, w * value) for value in (top, below)])
@@ -339,21 +375,34 @@ def _outer_quantiles(ratios: Floats, level: float) -> tuple[float, float]:
     if not known.size:
         return float("nan"), float("nan")
     outside = (1.0 - level) / 2.0
-    return (float(np.quantile(known, outside, method="lower")),
-            float(np.quantile(known, 1.0 - outside, method="higher")))
+    return (
+        float(np.quantile(known, outside, method="lower")),
+        float(np.quantile(known, 1.0 - outside, method="higher")),
+    )
 
 
 def calibration_interval(
-    users: ArrayLike, y: ArrayLike, p: ArrayLike, draws: int = 200, seed: int = 0,
-    level: float = 0.95, weight: ArrayLike | None = None,
+    users: ArrayLike,
+    y: ArrayLike,
+    p: ArrayLike,
+    draws: int = 200,
+    seed: int = 0,
+    level: float = 0.95,
+    weight: ArrayLike | None = None,
 ) -> tuple[float, float]:
     """Return the bootstrap interval, by user, of `predicted_over_observed`."""
     return ratio_interval(users, p, y, draws, seed, level, weight)
 
 
 def brier_difference_interval(
-    users: ArrayLike, y: ArrayLike, p: ArrayLike, other: ArrayLike, draws: int = 200,
-    seed: int = 0, level: float = 0.95, weight: ArrayLike | None = None,
+    users: ArrayLike,
+    y: ArrayLike,
+    p: ArrayLike,
+    other: ArrayLike,
+    draws: int = 200,
+    seed: int = 0,
+    level: float = 0.95,
+    weight: ArrayLike | None = None,
 ) -> tuple[float, float]:
     """Return the bootstrap interval, by user, of ``brier(p) - brier(other)``; below 0, p wins."""
     y, p, other = (np.asarray(value, dtype=np.float64) for value in (y, p, other))

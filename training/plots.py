@@ -56,14 +56,18 @@ def _head(figure: Figure, title: str, subject: str) -> float:
     """Write the title, and under it what it is about; return the inches used from the top."""
     width, height = figure.get_size_inches()
     lines = textwrap.wrap(subject, int(13 * width))
-    figure.text(_LEFT, 1 - 0.12 / height, title, fontsize=12, fontweight="bold", color=_INK,
-                va="top")
+    figure.text(
+        _LEFT, 1 - 0.12 / height, title, fontsize=12, fontweight="bold", color=_INK, va="top"
+    )
     figure.text(_LEFT, 1 - 0.37 / height, "\n".join(lines), fontsize=9, color=_QUIET, va="top")
     return 0.46 + 0.16 * len(lines)
 
 
 def _key(
-    figure: Figure, used: float, rows: Sequence[Sequence[str]], colours: Sequence[str],
+    figure: Figure,
+    used: float,
+    rows: Sequence[Sequence[str]],
+    colours: Sequence[str],
     ends: Sequence[float],
 ) -> float:
     """Write a small table, a coloured row for each line; return the inches used from the top.
@@ -75,9 +79,16 @@ def _key(
         used += _ROW
         for cell, end in zip(row, (None, *ends), strict=True):
             bold = "bold" if end is None and colour != _QUIET else "normal"
-            figure.text(_LEFT if end is None else end, 1 - used / height, cell, color=colour,
-                        fontsize=9, fontweight=bold, ha="left" if end is None else "right",
-                        va="baseline")
+            figure.text(
+                _LEFT if end is None else end,
+                1 - used / height,
+                cell,
+                color=colour,
+                fontsize=9,
+                fontweight=bold,
+                ha="left" if end is None else "right",
+                va="baseline",
+            )
     return used + 0.8 * _ROW
 
 
@@ -111,14 +122,25 @@ def reliability_plot(
     colours = _coloured(list(tables))
     figure = _figure(6.0, 7.4)
     used = _head(figure, "Do the forecasts come true?", subject)
-    rows = [("", "Σ forecast / Σ observed"),
-            *((name, f"{_level(table):.2f}") for name, table in tables.items()),
-            ("Above the dashed line a forecast promised too little, below it too much.", "")]
+    rows = [
+        ("", "Σ forecast / Σ observed"),
+        *((name, f"{_level(table):.2f}") for name, table in tables.items()),
+        ("Above the dashed line a forecast promised too little, below it too much.", ""),
+    ]
     used = _key(figure, used, rows, [_QUIET, *colours.values(), _QUIET], (0.62,))
     upper, lower = figure.subplots(
-        2, 1, sharex=True, height_ratios=(4.2, 1),
-        gridspec_kw={"left": 0.125, "right": 0.965, "top": 1 - used / 7.4, "bottom": 0.07,
-                     "hspace": 0.07})
+        2,
+        1,
+        sharex=True,
+        height_ratios=(4.2, 1),
+        gridspec_kw={
+            "left": 0.125,
+            "right": 0.965,
+            "top": 1 - used / 7.4,
+            "bottom": 0.07,
+            "hspace": 0.07,
+        },
+    )
     limit = _limit(tables)
     upper.plot([0, limit], [0, limit], color=_QUIET, linewidth=1, linestyle=(0, (4, 3)))
     for name, table in tables.items():
@@ -141,8 +163,12 @@ def _level(table: Reliability) -> float:
 
 def _limit(tables: Mapping[str, Reliability]) -> float:
     """Return the end of both axes: a little beyond the last point and the last bar."""
-    ends = [value.max() for table in tables.values() if table.n.size
-            for value in (table.predicted, table.high)]
+    ends = [
+        value.max()
+        for table in tables.values()
+        if table.n.size
+        for value in (table.predicted, table.high)
+    ]
     return min(1.0, 1.08 * max(ends, default=1.0))
 
 
@@ -154,8 +180,10 @@ def _root(values: Floats) -> Floats:
 def _scale_root(axes: Axes, limit: float) -> None:
     """Put both axes of the reliability picture on one square-root scale from 0 to limit."""
     ticks = _spaced_ticks(limit)
-    for axis, set_scale, set_limits in ((axes.xaxis, axes.set_xscale, axes.set_xlim),
-                                        (axes.yaxis, axes.set_yscale, axes.set_ylim)):
+    for axis, set_scale, set_limits in (
+        (axes.xaxis, axes.set_xscale, axes.set_xlim),
+        (axes.yaxis, axes.set_yscale, axes.set_ylim),
+    ):
         set_scale("function", functions=(_root, np.square))
         set_limits(0, limit)
         axis.set_major_locator(FixedLocator(ticks))
@@ -174,8 +202,18 @@ def _spaced_ticks(limit: float) -> list[float]:
 
 def _draw_reliability(axes: Axes, table: Reliability, colour: str) -> None:
     axes.vlines(table.predicted, table.low, table.high, color=colour, linewidth=1.2, alpha=0.45)
-    axes.plot(table.predicted, table.observed, color=colour, linewidth=1.4, marker="o",
-              markersize=5, markeredgecolor="white", markeredgewidth=0.8, clip_on=False, zorder=3)
+    axes.plot(
+        table.predicted,
+        table.observed,
+        color=colour,
+        linewidth=1.4,
+        marker="o",
+        markersize=5,
+        markeredgecolor="white",
+        markeredgewidth=0.8,
+        clip_on=False,
+        zorder=3,
+    )
 
 
 def _draw_spread(axes: Axes, table: Reliability, colour: str) -> None:
@@ -186,7 +224,9 @@ def _draw_spread(axes: Axes, table: Reliability, colour: str) -> None:
 
 
 def lift_plot(
-    y: ArrayLike, forecasts: Mapping[str, ArrayLike], weight: ArrayLike | None = None,
+    y: ArrayLike,
+    forecasts: Mapping[str, ArrayLike],
+    weight: ArrayLike | None = None,
     subject: str = "Purchase within the horizon",
 ) -> Figure:
     """Draw the share of buyers reached against the share of moments taken, best forecasts first.
@@ -203,8 +243,16 @@ def lift_plot(
     axes.plot([0, 1], [0, 1], color=_QUIET, linewidth=1, linestyle=(0, (4, 3)))
     for name, curve in reached.items():
         axes.plot(_SHARES, curve, color=colours[name], linewidth=1.8)
-        axes.plot(_MARKS, np.interp(_MARKS, _SHARES, curve), linestyle="none", marker="o",
-                  color=colours[name], markersize=6, markeredgecolor="white", zorder=3)
+        axes.plot(
+            _MARKS,
+            np.interp(_MARKS, _SHARES, curve),
+            linestyle="none",
+            marker="o",
+            color=colours[name],
+            markersize=6,
+            markeredgecolor="white",
+            zorder=3,
+        )
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1.005)
     for axis in (axes.xaxis, axes.yaxis):
@@ -227,14 +275,21 @@ def _lift_rows(reached: Mapping[str, Floats]) -> list[tuple[str, ...]]:
     rows = [("Buyers reached (lift) in", *(f"the first {_percent(mark)}" for mark in _MARKS))]
     for name, curve in reached.items():
         shares = [float(share) for share in np.interp(_MARKS, _SHARES, curve)]
-        rows.append((name, *("nobody bought" if np.isnan(share) else
-                             f"{_brief(share)} ({share / mark:.1f}×)"
-                             for mark, share in zip(_MARKS, shares, strict=True))))
+        rows.append(
+            (
+                name,
+                *(
+                    "nobody bought" if np.isnan(share) else f"{_brief(share)} ({share / mark:.1f}×)"
+                    for mark, share in zip(_MARKS, shares, strict=True)
+                ),
+            )
+        )
     return rows
 
 
 def curve_by_stage_plot(
-    horizons: Sequence[float], curves: Mapping[str, ArrayLike],
+    horizons: Sequence[float],
+    curves: Mapping[str, ArrayLike],
     subject: str = "All pairs scored",
 ) -> Figure:
     """Draw the mean P(purchase within x) of the pairs that stand at each stage.
@@ -250,9 +305,18 @@ def curve_by_stage_plot(
     used = _head(figure, "How soon does each stage buy?", subject)
     axes = figure.add_axes((0.095, 0.11, 0.635, 0.89 - (used + 0.12) / 4.8))
     for name, line in lines.items():
-        axes.plot(x, line, color=colours[name], linewidth=1.8, marker="o", markersize=4.5,
-                  markevery=slice(1, None) if x.size <= _DOTS else [-1], markeredgecolor="white",
-                  clip_on=False, zorder=3)
+        axes.plot(
+            x,
+            line,
+            color=colours[name],
+            linewidth=1.8,
+            marker="o",
+            markersize=4.5,
+            markevery=slice(1, None) if x.size <= _DOTS else [-1],
+            markeredgecolor="white",
+            clip_on=False,
+            zorder=3,
+        )
     axes.set_xlim(0, x[-1])
     axes.set_ylim(0, 1.06 * max(float(line[-1]) for line in lines.values()) or 1.0)
     axes.set_xticks(_day_ticks(x))
@@ -268,14 +332,19 @@ def _from_zero(
     """Return the days and the curves from day 0 on, by when nobody has bought."""
     x = np.concatenate([[0.0], np.asarray(horizons, dtype=np.float64)])
     if x.size < 2 or not (np.diff(x) > 0).all():
-        raise TrainingError(f"curve_by_stage_plot needs rising horizons above 0; found "
-                            f"{list(horizons)}.")
-    lines = {name: np.concatenate([[0.0], np.asarray(curve, dtype=np.float64)])
-             for name, curve in curves.items()}
+        raise TrainingError(
+            f"curve_by_stage_plot needs rising horizons above 0; found {list(horizons)}."
+        )
+    lines = {
+        name: np.concatenate([[0.0], np.asarray(curve, dtype=np.float64)])
+        for name, curve in curves.items()
+    }
     for name, line in lines.items():
         if line.shape != x.shape or not np.isfinite(line).all():
-            raise TrainingError(f"curve_by_stage_plot: {name!r} needs a number for each of the "
-                                f"{x.size - 1} horizons; found {line[1:].tolist()}.")
+            raise TrainingError(
+                f"curve_by_stage_plot: {name!r} needs a number for each of the "
+                f"{x.size - 1} horizons; found {line[1:].tolist()}."
+            )
     return x, lines
 
 
@@ -297,11 +366,25 @@ def _name_curves(axes: Axes, ends: Mapping[str, float], colours: Mapping[str, st
     places = _apart([ends[name] / top for name in order], gap=0.062)
     for name, place in zip(order, places, strict=True):
         axes.annotate(
-            f"{name}  {_brief(ends[name])}", xy=(1, ends[name] / top), xytext=(1.045, place),
-            xycoords="axes fraction", textcoords="axes fraction", va="center", fontsize=9.5,
-            fontweight="bold", color=colours[name], annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": colours[name], "linewidth": 0.8,
-                        "shrinkA": 1, "shrinkB": 4, "relpos": (0, 0.5)})
+            f"{name}  {_brief(ends[name])}",
+            xy=(1, ends[name] / top),
+            xytext=(1.045, place),
+            xycoords="axes fraction",
+            textcoords="axes fraction",
+            va="center",
+            fontsize=9.5,
+            fontweight="bold",
+            color=colours[name],
+            annotation_clip=False,
+            arrowprops={
+                "arrowstyle": "-",
+                "color": colours[name],
+                "linewidth": 0.8,
+                "shrinkA": 1,
+                "shrinkB": 4,
+                "relpos": (0, 0.5),
+            },
+        )
 
 
 def _apart(places: Sequence[float], gap: float) -> list[float]:

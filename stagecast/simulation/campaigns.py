@@ -9,7 +9,7 @@ from stagecast.simulation.compilation import Floats, Integers
 
 __all__ = ["campaign_ids", "campaign_schedule"]
 
-GAP_DAYS: Final = 38.0
+GAP_DAYS: Final = 26.0
 # How often a campaign runs on each channel, in the order of ``world.CHANNELS``.
 CAMPAIGN_CHANNELS: Final = (0.30, 0.06, 0.08, 0.20, 0.12, 0.08, 0.04, 0.0, 0.05, 0.07)
 

@@ -1,75 +1,126 @@
 """The world's log, lived block by block: some days of all users at a time, so memory stays flat."""
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from stagecast.simulation import kinds
 from stagecast.simulation import places as at
-from stagecast.simulation.compilation import Floats, compiled
-from stagecast.simulation.dynamics import live_day
+from stagecast.simulation.compilation import Integers, compiled
+from stagecast.simulation.dynamics import ALL_SESSIONS, dawn, rest_of_day
 from stagecast.simulation.people import born
-from stagecast.simulation.state import (
+from stagecast.simulation.scene import (
+    DAY_MICROSECONDS,
+    LIFE,
     MAX_EVENTS_A_DAY,
-    Life,
-    Lives,
-    Log,
     Scene,
-    blank_lives,
-    blank_log,
-    life_of,
+    begin_day,
+    enter,
+    furnished_scene,
+    leave,
 )
 from stagecast.simulation.world import World
 
-__all__ = ["Block", "blocks", "live_days", "newborn"]
+__all__ = ["ROW", "Log", "Span", "blank_log", "blocks", "live_block", "newborn"]
 
-Block = tuple[int, Any]
+ROW: Final = np.dtype(
+    [("at", "i8"), ("value", "f8"), ("user", "i4"), ("brand", "i2"), ("category", "i2"),
+     ("campaign", "i2"), ("kind", "i1"), ("channel", "i1"), ("note_format", "i1")], align=True)
 USER_DAYS_A_BLOCK: Final = 1_000_000
 CAPACITY: Final = 1_000_000
 
 
-@compiled
-def live_days(world: World, life: Life, log: Log, clock: Floats, weights: Floats,
-              first_day: int, end_day: int) -> None:
-    """Live a user's whole days ``[first_day, end_day)``; nobody lives before they join."""
-    for day in range(max(first_day, int(life.person[at.JOINS])), end_day):
-        live_day(Scene(world, life, log, day, clock, weights))
+class Log(NamedTuple):
+    """Raw events as ``ROW``, and how many of them are written (an array of length 1)."""
+
+    rows: Any
+    length: Integers
+
+
+class Span(NamedTuple):
+    """Whole days ``[first_day, end_day)``; or parts of the first.
+
+    Where it ``resumes``, lives stand in the first day, after some of its sessions. After so many
+    ``sessions`` a day is left as it stands; that is for spans of one day.
+    """
+
+    first_day: int
+    end_day: int
+    resumes: bool = False
+    sessions: int = ALL_SESSIONS
+
+
+def blank_log(capacity: int) -> Log:
+    """Return an empty log with room for so many events."""
+    return Log(np.zeros(capacity, ROW), np.zeros(1, np.int64))
 
 
 @compiled
-def _bear(world: World, lives: Lives, days: int) -> None:
-    for user in range(lives.person.shape[0]):
-        born(world, life_of(lives, user), user, days)
+def _keep(scene: Scene, world: World, log: Log, place: int) -> None:
+    """Move the acts of the scene's day into the log; there must be room."""
+    midnight = world.start + scene.day * DAY_MICROSECONDS
+    for number in range(scene.count):
+        act, row = scene.acts[number], log.rows[log.length[0] + number]
+        row.at, row.user = midnight + act[at.ACT_AT], place
+        row.kind, row.value = act[at.ACT_KIND], scene.values[number]
+        row.brand = max(act[at.ACT_BRAND], -1)
+        # Shops know the category of what they sell; notes are filed under their brand alone.
+        row.category = -1
+        if act[at.ACT_BRAND] < 0:
+            row.category = -1 - act[at.ACT_BRAND]
+        elif kinds.SEARCH <= act[at.ACT_KIND] <= kinds.REFUND:
+            row.category = scene.brand_category[act[at.ACT_BRAND]]
+        row.channel, row.note_format = act[at.ACT_CHANNEL], act[at.ACT_FORMAT]
+        row.campaign = act[at.ACT_CAMPAIGN]
+    log.length[0] += scene.count
 
 
 @compiled
-def _live_block(world: World, lives: Lives, log: Log, first_user: int,
-                first_day: int, end_day: int) -> int:
-    """Live these days of the users from ``first_user`` on; return the first who found no room."""
-    clock, weights = np.zeros(2), np.zeros(world.brands.shape[0])
-    room = (end_day - first_day) * MAX_EVENTS_A_DAY
-    for user in range(first_user, lives.person.shape[0]):
-        if log.count[0] + room > log.rows.size:
-            return user
-        live_days(world, life_of(lives, user), log, clock, weights, first_day, end_day)
-    return int(lives.person.shape[0])
+def _bear(scenes: Any, lives: Any, first_user: int, days: int) -> None:
+    for place in range(lives.size):
+        enter(scenes[0], lives[place])
+        born(scenes[0], first_user + place, days)
+        leave(scenes[0], lives[place])
 
 
-def newborn(world: World, users: int, days: int) -> Lives:
-    """Return the states of users ``0 .. users - 1`` as the log begins."""
-    lives = blank_lives(users, world.categories.shape[0], world.brands.shape[0])
-    _bear(world, lives, days)
+@compiled
+def live_block(scenes: Any, world: World, lives: Any, log: Log, first: int, span: Span) -> int:
+    """Live a span of days with ``lives[first:]``; return the first who found no room in the log.
+
+    Rows come life after life, each life's in order of time; a row's ``user`` is the place of the
+    life in ``lives``. Nobody lives before they join.
+    """
+    scene: Scene = scenes[0]
+    for place in range(first, lives.size):
+        if log.length[0] + (span.end_day - span.first_day) * MAX_EVENTS_A_DAY > log.rows.size:
+            return place
+        enter(scene, lives[place])
+        for day in range(max(span.first_day, int(scene.person[at.JOINS])), span.end_day):
+            begin_day(scene, world, day)
+            if day > span.first_day or not span.resumes:
+                dawn(scene)
+            rest_of_day(scene, span.sessions)
+            _keep(scene, world, log, place)
+        leave(scene, lives[place])
+    return int(lives.size)
+
+
+def newborn(world: World, users: int, days: int, first_user: int = 0) -> Any:
+    """Return the states, as ``LIFE``, of so many users when a log of so many days begins."""
+    lives = np.zeros(users, LIFE)
+    _bear(furnished_scene(world), lives, first_user, days)
     return lives
 
 
-def _rows_of_block(world: World, lives: Lives, first_day: int, end_day: int) -> Any:
+def _rows_of_block(world: World, lives: Any, first_day: int, end_day: int) -> Any:
     """Return the raw events of all users in these days, user after user."""
     log = blank_log(CAPACITY + (end_day - first_day) * MAX_EVENTS_A_DAY)
-    parts, user = [], 0
-    while user < lives.person.shape[0]:
-        log.count[0] = 0
-        user = _live_block(world, lives, log, user, first_day, end_day)
-        parts.append(log.rows[:log.count[0]].copy())
+    scenes, parts, user = furnished_scene(world), [], 0
+    while user < lives.size:
+        log.length[0] = 0
+        user = live_block(scenes, world, lives, log, user, Span(first_day, end_day))
+        parts.append(log.rows[:log.length[0]].copy())
     return np.concatenate(parts)
 
 
@@ -78,12 +129,12 @@ def _block_ends(users: int, days: int, pause: int) -> list[int]:
     return sorted({*range(length, days, length), pause, days} - {0})
 
 
-def blocks(world: World, lives: Lives, days: int, pause: int) -> Iterator[Block]:
+def blocks(world: World, lives: Any, days: int, pause: int) -> Iterator[tuple[int, Any]]:
     """Yield ``(end_day, rows)`` of blocks of days in order of time; one block ends at ``pause``.
 
     Rows are ordered by user, and by time within a user. ``lives`` moves on with the blocks.
     """
     first_day = 0
-    for end_day in _block_ends(lives.person.shape[0], days, pause):
+    for end_day in _block_ends(lives.size, days, pause):
         yield end_day, _rows_of_block(world, lives, first_day, end_day)
         first_day = end_day

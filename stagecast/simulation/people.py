@@ -15,8 +15,7 @@ from stagecast.simulation.randomness import (
     stream,
     uniform,
 )
-from stagecast.simulation.state import Life
-from stagecast.simulation.world import World
+from stagecast.simulation.scene import Scene
 
 __all__ = ["AGE_BANDS", "GENDERS", "REGIONS", "born"]
 
@@ -58,7 +57,7 @@ def _describe(person: Floats, rng: Words) -> None:
 
 @compiled
 def _give_traits(person: Floats, rng: Words, days: int) -> None:
-    person[at.ACTIVITY] = min(0.055 * log_normal(rng, 1.15) * (1.0 + person[at.CREATOR]), 5.0)
+    person[at.ACTIVITY] = min(0.042 * log_normal(rng, 1.15) * (1.0 + person[at.CREATOR]), 5.0)
     person[at.DRIFT] = 0.5 * normal(rng)
     person[at.JOINS] = math.floor(uniform(rng) * days) if uniform(rng) < NEW_SHARE else -1.0
     person[at.LAPSE_RATE] = log_normal(rng, 0.8) / 160.0
@@ -69,7 +68,7 @@ def _give_traits(person: Floats, rng: Words, days: int) -> None:
     person[at.THRIFT] = max(0.0, 0.7 + 0.4 * normal(rng) + 0.12 * (person[at.TIER] - 3.0))
     person[at.DEAL] = log_normal(rng, 0.5)
     person[at.LOYAL] = 0.5 * log_normal(rng, 0.5)
-    person[at.STORYTELLER] = log_normal(rng, 0.9) * (0.06 + 0.25 * person[at.CREATOR])
+    person[at.STORYTELLER] = log_normal(rng, 0.9) * (0.045 + 0.2 * person[at.CREATOR])
     person[at.SWAYED] = log_normal(rng, 0.6)
 
 
@@ -84,57 +83,57 @@ def _give_habits(person: Floats, rng: Words) -> None:
 @compiled
 def _grade(person: Floats, rng: Words) -> None:
     """Set what the platform says of a user: it knows their activity, roughly."""
-    level = 5.0 + 1.3 * (math.log(person[at.ACTIVITY] / 0.055) + 0.9 * normal(rng))
+    level = 5.0 + 1.3 * (math.log(person[at.ACTIVITY] / 0.042) + 0.9 * normal(rng))
     person[at.GRADE] = min(max(math.floor(level), 1.0), 10.0)
     chance = 0.04 + 0.015 * person[at.GRADE] + 0.03 * max(0.0, 3.0 - person[at.TIER])
     person[at.RED_CARD] = 1.0 if uniform(rng) < chance else 0.0
 
 
 @compiled
-def _give_wants(world: World, life: Life) -> None:
+def _give_wants(scene: Scene) -> None:
     """Draw the concerns, and the purchases before the log that nobody wrote down."""
-    rng, person = life.rng, life.person
+    rng, person = scene.rng, scene.person
     age, gender = int(person[at.AGE]), int(person[at.GENDER])
-    for category in range(life.wants.shape[0]):
-        want = life.wants[category]
+    for category in range(scene.wants.shape[0]):
+        want = scene.wants[category]
         spread = CONCERN_SPREAD[category]
         fair = CONCERN_BY_AGE[age, category] * CONCERN_BY_GENDER[gender, category]
         want[at.CONCERN] = fair * math.exp(spread * normal(rng) - 0.5 * spread * spread)
-        want[at.PERIOD] = world.categories[category, at.USED_UP] * log_normal(rng, 0.4)
+        want[at.PERIOD] = scene.categories[category, at.USED_UP] * log_normal(rng, 0.4)
         want[at.PACE] = log_normal(rng, 0.3)
         want[at.FULFILLED], want[at.ELSEWHERE_AT] = at.NEVER, at.NEVER
         if uniform(rng) < want[at.CONCERN] / (1.0 + want[at.CONCERN]):
-            want[at.FULFILLED] = max(person[at.JOINS], 0.0) - exponential(rng) * 1.5 * want[at.PERIOD]
+            ago = 1.5 * want[at.PERIOD] * exponential(rng)
+            want[at.FULFILLED] = max(person[at.JOINS], 0.0) - ago
             want[at.HABIT] = 0.6 * uniform(rng)
         if uniform(rng) < 0.1 * want[at.CONCERN]:
             want[at.WANT] = exponential(rng)
 
 
 @compiled
-def _give_ties(world: World, life: Life) -> None:
-    rng, person = life.rng, life.person
-    for brand in range(life.ties.shape[0]):
-        tie, facts = life.ties[brand], world.brands[brand]
+def _give_ties(scene: Scene) -> None:
+    rng, person = scene.rng, scene.person
+    for brand in range(scene.ties.shape[0]):
+        tie, facts = scene.ties[brand], scene.brands[brand]
         years = abs(person[at.AGE] - facts[at.FOR_AGE]) if person[at.AGE] < 6.0 else 1.5
         fit = 0.3 - 0.25 * years + facts[at.FOR_TIER] * (person[at.TIER] - 3.0)
         tie[at.LIKING] = fit + 0.8 * normal(rng) * log_normal(rng, 0.35)
         tie[at.FAMILIAR] = uniform(rng) * facts[at.POPULARITY] * 0.5
         tie[at.NOTE_AT], tie[at.REFUND_AT], tie[at.LAST_MET] = at.NEVER, at.NEVER, at.NEVER
-        want = life.wants[world.brand_category[brand]]
+        want = scene.wants[scene.brand_category[brand]]
         if want[at.FULFILLED] > at.NEVER and uniform(rng) < 0.25 * math.exp(0.5 * tie[at.LIKING]):
             tie[at.BOUGHT] = 1.0 + math.floor(2.0 * uniform(rng))
         tie[at.FOLLOWS] = 1.0 if uniform(rng) < 0.02 * math.exp(0.6 * tie[at.LIKING]) else 0.0
 
 
 @compiled
-def born(world: World, life: Life, user: int, days: int) -> None:
-    """Set the state of user number ``user`` as it is when the log of so many days begins."""
-    life.rng[0] = stream(world.seed, user, 0, 0)
-    life.person[at.INDEX] = user
-    life.person[at.BUSY_UNTIL] = 0.0
-    _describe(life.person, life.rng)
-    _give_traits(life.person, life.rng, days)
-    _give_habits(life.person, life.rng)
-    _grade(life.person, life.rng)
-    _give_wants(world, life)
-    _give_ties(world, life)
+def born(scene: Scene, user: int, days: int) -> None:
+    """Put into the scene user number ``user`` as it is when the log of so many days begins."""
+    scene.person[at.INDEX] = user
+    scene.rng[0] = stream(scene.seed, user, user, user)
+    _describe(scene.person, scene.rng)
+    _give_traits(scene.person, scene.rng, days)
+    _give_habits(scene.person, scene.rng)
+    _grade(scene.person, scene.rng)
+    _give_wants(scene)
+    _give_ties(scene)

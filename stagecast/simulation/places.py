@@ -31,6 +31,7 @@ BRAND_SIZE: Final = 12
 
 # categories[category, ...]: decay of wants in days, occasions a day, days until used up, price.
 (TAU, ONSET, USED_UP, PRICE) = range(4)
+CATEGORY_SIZE: Final = 4
 
 # campaigns[campaign, ...]
 (STRENGTH, CHANNEL, CRAFT, REACH, TARGET_AGE) = range(5)
@@ -38,3 +39,7 @@ CAMPAIGN_SIZE: Final = 5
 
 # days[day, ...]: the factor on sessions, and what is added to the wish to pay.
 (LIVELY, SPENDING) = range(2)
+
+# acts[act, ...]: one event of today, its instant in microseconds of the local day.
+(ACT_AT, ACT_KIND, ACT_BRAND, ACT_CHANNEL, ACT_FORMAT, ACT_CAMPAIGN) = range(6)
+ACT_SIZE: Final = 6

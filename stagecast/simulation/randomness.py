@@ -45,7 +45,7 @@ def stream(seed: int, first: int, second: int, third: int) -> np.uint64:
 @compiled
 def share(seed: int, first: int, second: int) -> float:
     """Return a number in [0, 1) that only these three numbers decide."""
-    return float(stream(seed, first, second, 977) >> R11) * UNIT
+    return float(stream(seed, first, second, first) >> R11) * UNIT
 
 
 @compiled
@@ -103,12 +103,14 @@ def sigmoid(x: float) -> float:
 @compiled
 def picked(rng: Words, weights: Floats) -> int:
     """Return an index drawn with these weights; -1 where all of them are 0."""
-    total = weights.sum()
-    if total <= 0.0:
-        return -1
-    point = uniform(rng) * total
+    total = 0.0
+    for weight in weights:
+        total += weight
+    point, last = uniform(rng) * total, -1
     for index in range(weights.size):
-        point -= weights[index]
-        if point < 0.0:
-            return index
-    return int(np.argmax(weights))
+        if weights[index] > 0.0:
+            last = index
+            point -= weights[index]
+            if point < 0.0:
+                break
+    return last

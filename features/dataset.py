@@ -1,0 +1,66 @@
+"""A dataset: the event log, its brands and its stage model, as a configuration names them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from features.brands import Brands, TableSettings, read_brands
+from features.engine import Engine, EngineSettings, open_engine
+from features.events import EventLog, EventsSettings, read_events
+from features.stages import StageModel, load_stage_model
+
+__all__ = ["Dataset", "OpenDataset", "StagesSettings"]
+
+
+class StagesSettings(BaseModel):
+    """The section `[stages]`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str = Field(default="aips", min_length=1)
+
+
+@dataclass(frozen=True)
+class OpenDataset:
+    """A dataset whose log was read and checked, and the engine that holds it."""
+
+    engine: Engine
+    log: EventLog
+    dataset: "Dataset"
+
+    def brands(self, before: int) -> Brands:
+        """Return the brands, their categories taken from what came before an instant."""
+        table = self.log.before(before).table
+        return read_brands(
+            self.engine,
+            table,
+            self.dataset.brands,
+            self.dataset.folder,
+            self.dataset.decision_cycle_days,
+        )
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Where the data lies; paths are relative to `folder`."""
+
+    folder: Path
+    events: EventsSettings
+    users: TableSettings
+    brands: TableSettings
+    stages: StagesSettings
+    engine: EngineSettings
+    decision_cycle_days: int = 30
+
+    def stage_model(self) -> tuple[StageModel, str]:
+        """Return the stage model and its text."""
+        return load_stage_model(self.stages.model, self.folder)
+
+    @contextmanager
+    def open(self) -> Iterator[OpenDataset]:
+        """Read and check the log; the engine closes with the context."""
+        with open_engine(self.engine, self.events.time_zone) as engine:
+            yield OpenDataset(engine, read_events(engine, self.events, self.folder), self)

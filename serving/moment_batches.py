@@ -1,0 +1,96 @@
+"""Moment batches: pairs of the service as the online engine takes them, in the store's codes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from features.brands import Brands
+from features.history import UNKNOWN
+from features.online import MomentBatch
+from serving.history_store import HistoryStore
+
+__all__ = ["MomentBatches"]
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class _BrandCodes:
+    """What the store and a release know of each brand.
+
+    Attributes
+    ----------
+    rows : brand's code, category's code and decision cycle of each brand that either knows.
+    brand_category : shape (n_brands,); the category's code of each of the store's brand codes.
+    """
+
+    rows: Mapping[str, tuple[int, int, int]]
+    brand_category: Ints
+
+
+class MomentBatches:
+    """Builds the moments of pairs from a store's histories and a release's brands.
+
+    A brand that the release does not know has no category and the default decision cycle, as in
+    the offline engine; its events are the store's if it has any.
+    """
+
+    def __init__(self, store: HistoryStore, brands: Brands) -> None:
+        self.store = store
+        self.brands = brands
+        # One value, so that threads see both or neither.
+        self._made = (-1, -1), _BrandCodes({}, np.empty(0, dtype=np.int64))
+
+    def build(self, pairs: Sequence[tuple[str, str]], as_of: int | Ints) -> MomentBatch:
+        """Return the pairs' moments, in their order; a user without events has start == end.
+
+        Parameters
+        ----------
+        as_of : microseconds since 1970, UTC: one, or one for each pair. `check_as_of` is the
+            caller's to ask.
+        """
+        records, start, end = self.store.histories([user for user, _ in pairs])
+        # After the histories: what they hold has codes by now.
+        codes = self._brand_codes()
+        unknown = (UNKNOWN, UNKNOWN, self.brands.default_cycle)
+        rows = [codes.rows.get(brand, unknown) for _, brand in pairs]
+        brand, category, cycle = np.array(rows, dtype=np.int64).reshape(-1, 3).T.copy()
+        instants = np.broadcast_to(np.asarray(as_of, dtype=np.int64), (len(pairs),)).copy()
+        return MomentBatch(
+            records, start, end, brand, category, cycle, instants, codes.brand_category
+        )
+
+    def _brand_codes(self) -> _BrandCodes:
+        sizes = len(self.store.brands), len(self.store.categories)
+        made_for, codes = self._made
+        if sizes != made_for:
+            codes = self._made_codes()
+            self._made = sizes, codes
+        return codes
+
+    def _made_codes(self) -> _BrandCodes:
+        stored = list(self.store.brands.texts)
+        category = self._category_codes()
+        release = {
+            brand: (category[named] if named else UNKNOWN, cycle)
+            for brand, named, cycle in zip(
+                self.brands.brand_ids, self.brands.categories, self.brands.cycles, strict=True
+            )
+        }
+        code = {brand: i for i, brand in enumerate(stored)}
+        unknown = (UNKNOWN, self.brands.default_cycle)
+        known = dict.fromkeys([*self.brands.brand_ids, *stored])
+        return _BrandCodes(
+            {b: (code.get(b, UNKNOWN), *release.get(b, unknown)) for b in known},
+            np.array([release.get(brand, unknown)[0] for brand in stored], dtype=np.int64),
+        )
+
+    def _category_codes(self) -> dict[str, int]:
+        """Return the store's codes, and for the release's other categories the next numbers.
+
+        No event of the store can bear one of those; the brands' category may.
+        """
+        texts = dict.fromkeys([*self.store.categories.texts, *filter(None, self.brands.categories)])
+        return {text: i for i, text in enumerate(texts)}

@@ -1,0 +1,43 @@
+"""The command `stagecast`."""
+
+import sys
+
+import typer
+
+from features.errors import StagecastError
+from stagecast.commands import answers, data, runs
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="stagecast",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Forecasts where each user will stand with a brand, and when they will buy.",
+)
+
+app.command()(data.simulate)
+app.command("import")(data.import_log)
+app.command()(data.features)
+app.command()(runs.train)
+app.command()(runs.evaluate)
+app.command()(runs.promote)
+app.command()(runs.rollback)
+app.command()(answers.score)
+app.command()(answers.ingest)
+app.command()(answers.serve)
+
+
+def main() -> None:
+    """Run the command; what the user can mend is one message and exit code 2."""
+    try:
+        app()
+    except StagecastError as error:
+        sys.stderr.write(f"stagecast: {error}\n")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.stderr.write("stagecast: stopped\n")
+        sys.exit(130)

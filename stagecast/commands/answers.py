@@ -1,0 +1,140 @@
+"""Commands that answer: batch forecasts, the history store, the service."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stagecast.commands.options import (
+    AsJson,
+    AsOf,
+    Config,
+    Horizons,
+    Pairs,
+    ReleaseName,
+    horizons_of,
+)
+from stagecast.configuration import load_configuration
+from stagecast.terminal import Terminal
+
+__all__ = ["ingest", "score", "serve"]
+
+
+def score(
+    config: Config,
+    as_of: AsOf,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="The Parquet file. Default: a file named after the day in [scores] path.",
+            metavar="FILE",
+        ),
+    ] = None,
+    horizons: Horizons = None,
+    pairs: Pairs = None,
+    release: ReleaseName = "champion",
+    as_json: AsJson = False,
+) -> None:
+    """Write the forecasts of all pairs, or of those of a file, to Parquet."""
+    from serving.batch import score as write
+    from stagecast.releases import find_release
+
+    configuration = load_configuration(config)
+    terminal = Terminal(as_json)
+    found = find_release(configuration, release)
+    asked = horizons_of(horizons, configuration.settings.forecast.horizons, found.max_horizon)
+    instant = configuration.instant(as_of)
+    scores = configuration.folder / configuration.settings.scores.path
+    path = out or scores / f"{configuration.day(instant)}.parquet"
+    with terminal.progress("Reading the event log") as progress:
+        summary = write(configuration.dataset, found, instant, asked, path, pairs, progress)
+    terminal.note(summary.said)
+    terminal.say(f"{summary.pairs:,} pairs at {as_of} by release {summary.release}: {summary.path}")
+    terminal.table(
+        "Expected buyers",
+        ["within", "pairs"],
+        [(f"{x} days", f"{n:,.0f}") for x, n in summary.expected_buyers.items()],
+    )
+    if summary.unknown:
+        terminal.say(
+            f"{summary.unknown:,} pairs have an unknown user or brand; "
+            "the prior of their cell answers."
+        )
+    terminal.result(
+        {
+            "out": str(summary.path),
+            "release": summary.release,
+            "pairs": summary.pairs,
+            "unknown": summary.unknown,
+            "stages": dict(summary.stages),
+            "expected_buyers": {str(x): n for x, n in summary.expected_buyers.items()},
+        }
+    )
+
+
+def ingest(
+    config: Config,
+    events: Annotated[
+        Path,
+        typer.Argument(
+            help="An event log in the form of the configuration's: Parquet, CSV, or a folder."
+        ),
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Load an event log into the history store that the service answers from."""
+    from features.engine import open_engine
+    from features.events import read_events
+    from serving.history_store import open_store
+    from serving.ingest import ingest_log
+
+    configuration = load_configuration(config)
+    terminal = Terminal(as_json)
+    settings = configuration.settings
+    log_settings = settings.events.model_copy(update={"path": str(events.resolve())})
+    zone = settings.events.time_zone
+    with terminal.progress("Reading the event log") as progress:
+        with open_engine(settings.engine, zone) as engine:
+            log = read_events(engine, log_settings, configuration.folder)
+            with open_store(settings.store, configuration.folder, zone, write=True) as store:
+                summary = ingest_log(
+                    engine,
+                    log,
+                    store,
+                    progress=lambda done, rows: progress(f"Stored {done:,} of {rows:,} events"),
+                )
+    terminal.note(log.said)
+    terminal.say(
+        f"{summary.stored:,} events of {summary.users:,} users stored in "
+        f"{settings.store.url}; {summary.repeated:,} were there already."
+    )
+    terminal.result(
+        {
+            "stored": summary.stored,
+            "repeated": summary.repeated,
+            "too_old": summary.too_old,
+            "users": summary.users,
+        }
+    )
+
+
+def serve(config: Config) -> None:
+    """Answer over HTTP, from the champion and the history store, until stopped."""
+    from serving.launch import launch
+    from serving.settings import ServiceSettings
+    from stagecast.releases import find_release
+
+    configuration = load_configuration(config)
+    settings = configuration.settings
+    find_release(configuration, "champion")
+    launch(
+        ServiceSettings(
+            folder=str(configuration.folder),
+            releases=str(configuration.releases),
+            time_zone=settings.events.time_zone,
+            horizons=settings.forecast.horizons,
+            store=settings.store,
+            serving=settings.serving,
+            privacy=settings.privacy,
+        )
+    )

@@ -1,0 +1,216 @@
+"""Commands about runs: train, evaluate, promote, roll back."""
+
+import getpass
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+from stagecast.commands.options import (
+    AsJson,
+    AsOf,
+    Config,
+    Horizons,
+    Pairs,
+    ReleaseName,
+    horizons_of,
+)
+from stagecast.configuration import load_configuration
+from stagecast.terminal import Terminal
+
+__all__ = ["evaluate", "promote", "rollback", "show_evaluation", "train"]
+
+
+def train(config: Config, as_of: AsOf, as_json: AsJson = False) -> None:
+    """Learn from the events before a day, track the run, and say how good it is."""
+    from training.train import train as learn
+
+    configuration = load_configuration(config)
+    terminal = Terminal(as_json)
+    settings = configuration.settings
+    with terminal.progress("Reading the event log") as progress:
+        result = learn(
+            configuration.dataset,
+            settings.forecast,
+            settings.tracking,
+            configuration.instant(as_of),
+            progress,
+        )
+    terminal.note(result.said)
+    facts = result.facts
+    terminal.say(
+        f"Learnt from {facts['moments']:,} moments of {facts['users']:,} users and "
+        f"{facts['brands']:,} brands."
+    )
+    days = result.evaluation["days"]
+    show_evaluation(
+        terminal,
+        result.evaluation,
+        f"Tested on the last {days} days, which a twin of the model had not seen",
+    )
+    terminal.say(
+        f"Run {result.run} (release {result.release})",
+        f"Next: stagecast promote {config} {result.run}",
+    )
+    terminal.result({"run": result.run, "release": result.release, "metrics": dict(result.metrics)})
+
+
+def evaluate(
+    config: Config,
+    as_of: AsOf,
+    release: ReleaseName = "champion",
+    pairs: Pairs = None,
+    horizons: Horizons = None,
+    as_json: AsJson = False,
+) -> None:
+    """Hold the forecasts at a day against what then happened, beside plain baselines."""
+    from stagecast.releases import find_release
+    from training.evaluate import evaluate as judge
+    from training.evaluation import flat_metrics
+
+    configuration = load_configuration(config)
+    terminal = Terminal(as_json)
+    found = find_release(configuration, release)
+    asked = horizons_of(horizons, configuration.settings.forecast.horizons, found.max_horizon)
+    with terminal.progress("Reading the event log") as progress:
+        result = judge(
+            configuration.dataset, found, configuration.instant(as_of), asked, pairs, progress
+        )
+    terminal.note(result.said)
+    show_evaluation(
+        terminal, result.evaluation, f"Release {result.release} at {as_of}, {result.pairs:,} pairs"
+    )
+    terminal.result(
+        {
+            "release": result.release,
+            "pairs": result.pairs,
+            "metrics": flat_metrics(result.evaluation),
+            "evaluation": dict(result.evaluation),
+        }
+    )
+
+
+_NAMES = {
+    "model": "Stagecast",
+    "recency_frequency": "recency and frequency",
+    "base_rate": "base rate of the stage",
+}
+
+
+def show_evaluation(terminal: Terminal, evaluation: Mapping[str, Any], title: str) -> None:
+    """Print a row for each horizon and model."""
+    if not evaluation["horizons"]:
+        terminal.say("The log is too short to test the model on days that it had not seen.")
+        return
+    rows = []
+    for x, found in evaluation["horizons"].items():
+        for key, name in _NAMES.items():
+            if key in found:
+                rows.append(_score_row(f"{x} days" if key == "model" else "", name, found[key]))
+    terminal.table(
+        title,
+        [
+            "purchase within",
+            "forecast by",
+            "buyers",
+            "AUC",
+            "AP",
+            "log loss",
+            "Brier",
+            "predicted / observed",
+            "lift at 5 %",
+        ],
+        rows,
+        left=2,
+    )
+    worse = [
+        x
+        for x, found in evaluation["horizons"].items()
+        for key in list(_NAMES)[1:]
+        if key in found and found[key]["brier"] < found["model"]["brier"]
+    ]
+    if worse:
+        terminal.say(
+            f"WORSE THAN A PLAIN BASELINE AT {', '.join(dict.fromkeys(worse))} DAYS (Brier score)."
+        )
+
+
+def _score_row(label: str, name: str, scores: Mapping[str, Any]) -> list[str]:
+    def shown(key: str, form: str) -> str:
+        value = scores.get(key)
+        return "-" if value is None else format(value, form)
+
+    return [
+        label,
+        name,
+        shown("buyers", ",.0f"),
+        shown("auc", ".3f"),
+        shown("average_precision", ".3f"),
+        shown("log_loss", ".4f"),
+        shown("brier", ".4f"),
+        shown("predicted_over_observed", ".3f"),
+        shown("lift_5pct", ".2f"),
+    ]
+
+
+def promote(
+    config: Config,
+    run: Annotated[str, typer.Argument(help="The run's id, as `train` printed it.")],
+    force: Annotated[
+        str | None,
+        typer.Option(
+            help="Promote even if the gate refuses; say why. Your name and the reason are kept.",
+            metavar="REASON",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Publish a run's release as the champion, if it passes its gate (exit code 1 if not)."""
+    from training.promote import promote as crown
+    from training.track import Tracking
+
+    configuration = load_configuration(config)
+    terminal = Terminal(as_json)
+    tracking = Tracking(configuration.settings.tracking, configuration.folder)
+    reason = f"{getpass.getuser()}: {force}" if force else None
+    result = crown(tracking, configuration.releases, run, reason)
+    terminal.table(
+        "The gate",
+        ["question", "95 % interval", ""],
+        [
+            (question, answer, "passed" if good else "REFUSED")
+            for question, answer, good in result.gate.lines
+        ],
+        left=3,
+    )
+    terminal.note(result.gate.warnings)
+    terminal.say(
+        f"Release {result.release} is the champion now."
+        if result.promoted
+        else "Not promoted: the gate refused. The champion stays as it was."
+    )
+    terminal.result(
+        {
+            "run": result.run,
+            "release": result.release,
+            "promoted": result.promoted,
+            "gate": [
+                {"question": q, "answer": a, "passed": good} for q, a, good in result.gate.lines
+            ],
+            "warnings": list(result.gate.warnings),
+        }
+    )
+    if not result.promoted:
+        raise typer.Exit(1)
+
+
+def rollback(config: Config, as_json: AsJson = False) -> None:
+    """Let the champion before this one answer again."""
+    from models.release import champions, roll_back
+
+    configuration = load_configuration(config)
+    terminal = Terminal(as_json)
+    former = champions(configuration.releases)[-1:]
+    name = roll_back(configuration.releases)
+    terminal.say(f"Release {name} is the champion again, instead of {former[0]}.")
+    terminal.result({"release": name, "instead_of": former[0]})

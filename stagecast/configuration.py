@@ -1,0 +1,139 @@
+"""The configuration: one TOML file, read whole, checked whole, never changed."""
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from features.brands import TableSettings
+from features.dataset import Dataset, StagesSettings
+from features.engine import EngineSettings
+from features.errors import ConfigError
+from features.events import EventsSettings
+from features.instants import datetime_of, read_instant
+from models.horizons import ForecastSettings
+from models.release import ReleasesSettings
+from serving.batch import ScoresSettings
+from serving.history_store import StoreSettings
+from serving.settings import PrivacySettings, ServingSettings
+from training.track import TrackingSettings
+
+__all__ = ["Configuration", "Settings", "load_configuration"]
+
+
+class Settings(BaseModel):
+    """All sections; only `[events]` has no default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    events: EventsSettings
+    users: TableSettings = TableSettings()
+    brands: TableSettings = TableSettings()
+    stages: StagesSettings = StagesSettings()
+    forecast: ForecastSettings = ForecastSettings()
+    engine: EngineSettings = EngineSettings()
+    tracking: TrackingSettings = TrackingSettings()
+    releases: ReleasesSettings = ReleasesSettings()
+    scores: ScoresSettings = ScoresSettings()
+    store: StoreSettings = StoreSettings()
+    serving: ServingSettings = ServingSettings()
+    privacy: PrivacySettings = PrivacySettings()
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """The settings of a file, and where it lies: all paths are relative to its folder."""
+
+    path: Path
+    settings: Settings
+
+    @cached_property
+    def folder(self) -> Path:
+        """The file's folder."""
+        return self.path.resolve().parent
+
+    @property
+    def dataset(self) -> Dataset:
+        """The event log with its tables and its stage model."""
+        s = self.settings
+        return Dataset(
+            self.folder,
+            s.events,
+            s.users,
+            s.brands,
+            s.stages,
+            s.engine,
+            s.forecast.decision_cycle_days,
+        )
+
+    @property
+    def releases(self) -> Path:
+        """Where published releases lie."""
+        return self.folder / self.settings.releases.path
+
+    def instant(self, text: str) -> int:
+        """Return a date (midnight in the time zone) or an instant in microseconds since 1970."""
+        try:
+            return read_instant(text, self.settings.events.time_zone)
+        except (ValueError, OverflowError) as error:
+            raise ConfigError(
+                f"--as-of: {text!r} is no date; write one like 2025-06-30, or an "
+                "instant like 2025-06-30T18:00:00+08:00."
+            ) from error
+
+    def day(self, micros: int) -> date:
+        """Return the local day of an instant."""
+        return datetime_of(micros).astimezone(ZoneInfo(self.settings.events.time_zone)).date()
+
+
+def load_configuration(path: Path) -> Configuration:
+    """Read a configuration.
+
+    Raises
+    ------
+    ConfigError
+        A missing file, text that is no TOML, an unknown key, a bad value: all in one message.
+    """
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise ConfigError(f"Configuration {path} cannot be read: {reason}.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"Configuration {path} is not TOML: {error}.") from error
+    try:
+        return Configuration(path, Settings.model_validate(data))
+    except ValidationError as error:
+        lines = "\n  ".join(_line(item) for item in error.errors())
+        raise ConfigError(f"Configuration {path}:\n  {lines}") from error
+
+
+def _line(item: Mapping[str, Any]) -> str:
+    """Say in one line which key is wrong, what was found, and what would do."""
+    place = [str(part) for part in item["loc"] if not str(part).startswith("function-")]
+    section, key = place[0], ".".join(place[1:])
+    where = f"[{section}] {key}".strip()
+    if item["type"] == "extra_forbidden":
+        return f"{where}: unknown {'key' if key else 'section'}{_nearest(place)}."
+    if item["type"] == "missing":
+        return f"{where}: missing{'; every configuration needs it' if not key else ''}."
+    said = str(item["msg"]).removeprefix("Value error, ")
+    if item["type"] == "value_error":
+        return f"{where}: {said}."
+    return f"{where}: found {item['input']!r}. {said}."
+
+
+def _nearest(place: list[str]) -> str:
+    model: Any = Settings
+    for part in place[:-1]:
+        model = model.model_fields[part].annotation
+    known = list(model.model_fields)
+    close = difflib.get_close_matches(place[-1], known, 1)
+    return f"; did you mean {close[0]!r}?" if close else f"; known are: {', '.join(known)}"

@@ -1,0 +1,104 @@
+"""Brands: their categories and decision cycles, from a table, else from the events."""
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from features.brands import Brands, TableSettings, read_brands
+from features.engine import open_engine
+from features.errors import EventLogError
+from features.events import EventsSettings, read_events
+from tests.engines import SETTINGS
+
+EVENTS = """user_id,brand_id,kind,occurred_at,category_id
+u1,b1,search,2025-01-01,tea
+u1,b1,search,2025-01-01,tea
+u1,b1,search,2025-01-01,coffee
+u1,b2,search,2025-01-01,tea
+u1,b2,search,2025-01-01,coffee
+u1,b2,search,2025-01-01,
+u1,b2,search,2025-01-01,
+u1,b2,search,2025-01-01,
+u1,b3,search,2025-01-01,
+u1,,search,2025-01-01,milk
+"""
+
+
+@pytest.fixture
+def brands(tmp_path):
+    (tmp_path / "log.csv").write_text(EVENTS)
+
+    def of_table(text=None):
+        path = None
+        if text is not None:
+            path = "brands.csv"
+            (tmp_path / path).write_text(text)
+        return brands_of(tmp_path, path)
+
+    return of_table
+
+
+def brands_of(folder, path):
+    with open_engine(SETTINGS, "UTC") as engine:
+        log = read_events(engine, EventsSettings(path="log.csv"), folder)
+        return read_brands(engine, log.table, TableSettings(path=path), folder, 30)
+
+
+def test_a_brands_category_is_its_most_frequent_one_and_the_smallest_of_equals(brands):
+    found = brands()
+    assert found.category() == {"b1": "tea", "b2": "coffee", "b3": None}
+    assert found.cycle() == {"b1": 30, "b2": 30, "b3": 30}
+
+
+def test_the_table_says_category_and_cycle_where_it_knows_them(brands):
+    found = brands("brand_id,category_id,decision_cycle_days\nb1,milk,5\nb2,,70\nb3,tea,\n")
+    assert found.category() == {"b1": "milk", "b2": "coffee", "b3": "tea"}
+    assert found.cycle() == {"b1": 5, "b2": 70, "b3": 30}
+
+
+def test_brands_come_back_from_their_data(brands):
+    found = brands()
+    assert Brands.from_data(found.as_data()) == found
+    assert found.as_table().column_names == ["brand_id", "brand_category", "decision_cycle_days"]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("brand,category_id\nb1,tea\n", "has no column 'brand_id' (it has: brand, category_id)."),
+        ("brand_id\nb1\nb1\n", "brand 'b1' stands twice."),
+        (
+            "brand_id,decision_cycle_days\nb1,0\n",
+            "brand 'b1': decision_cycle_days = 0; it must be whole days from 1 to 365, or empty.",
+        ),
+        ("brand_id,decision_cycle_days\nb1,366\n", "decision_cycle_days = 366"),
+        ("brand_id,decision_cycle_days\nb1,7.5\n", "decision_cycle_days = 7.5"),
+    ],
+)
+def test_a_table_that_cannot_be_meant_is_refused(brands, text, says):
+    with pytest.raises(EventLogError) as caught:
+        brands(text)
+    assert str(caught.value).startswith("[brands] path: ")
+    assert says in str(caught.value)
+
+
+@pytest.mark.xfail(reason="nan and inf break int(), and other text falls back without a word")
+@pytest.mark.parametrize("cycle", ["nan", "inf", "soon"])
+def test_a_cycle_that_is_no_number_is_refused(brands, cycle):
+    with pytest.raises(EventLogError, match="whole days from 1 to 365"):
+        brands(f"brand_id,decision_cycle_days\nb1,{cycle}\n")
+
+
+@pytest.mark.xfail(reason="a brand of the table that the log has not met is unknown")
+def test_a_brand_that_only_the_table_knows_has_its_category_and_cycle(brands):
+    found = brands("brand_id,category_id,decision_cycle_days\nnew,tea,70\n")
+    assert found.category()["new"] == "tea"
+    assert found.cycle()["new"] == 70
+
+
+@pytest.mark.xfail(reason="ids with a point become text like 1.0 and never match")
+def test_ids_with_a_point_are_refused_in_the_table_too(tmp_path):
+    (tmp_path / "log.csv").write_text(EVENTS)
+    pq.write_table(pa.table({"brand_id": [1.0, None]}), tmp_path / "brands.parquet")
+    with pytest.raises(EventLogError, match="numbers with a point"):
+        brands_of(tmp_path, "brands.parquet")

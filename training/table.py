@@ -1,0 +1,151 @@
+"""The training table: sampled moments, what was known then, and what came after."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from features.brands import Brands
+from features.catalogue import Feature
+from features.dataset import OpenDataset
+from features.errors import TrainingError
+from features.offline import moment_values, resolve_moments, with_categories
+from features.stages import StageModel
+from features.vocabulary import MICROSECONDS_PER_DAY
+from training.labels import purchases_after, stage_paths
+from training.moments import SamplingSettings, grid_days, sample_moments
+
+__all__ = ["TrainingTable", "build_training_table"]
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+_STAGED: Final = 120_000
+"""How many of the moments are followed from stage to stage."""
+
+
+@dataclass(frozen=True)
+class TrainingTable:
+    """n moments, in the order of user, brand and instant.
+
+    Attributes
+    ----------
+    users, brands, categories, source : (n,) ids, and the kind of moment.
+    as_of : (n,) microseconds; `weight` (n,).
+    X : (n, n_features) float32, NaN unknown; `stage` (n,) index.
+    follow_up : (n,) days over which labels are known.
+    time : (n,) days to the first purchase; inf where none was seen.
+    spent : (n, n_edges) amount within each edge.
+    staged : (n,) whether the stages after the moment were followed.
+    change_day : (n,) first day whose stage differs; inf where none was seen; `outcome` its number
+        (see `models.stage_outcomes`); `held` (n, n_edges) the stage at each edge.
+    """
+
+    edges: tuple[int, ...]
+    users: npt.NDArray[Any]
+    brands: npt.NDArray[Any]
+    categories: npt.NDArray[Any]
+    source: npt.NDArray[Any]
+    as_of: Ints
+    weight: Floats
+    X: npt.NDArray[np.float32]
+    stage: Ints
+    follow_up: Floats
+    time: Floats
+    spent: Floats
+    staged: npt.NDArray[np.bool_]
+    change_day: Floats
+    outcome: Ints
+    held: Ints
+
+    def only(self, rows: npt.NDArray[Any]) -> "TrainingTable":
+        """Return the chosen moments."""
+        return replace(
+            self, **{name: value[rows] for name, value in vars(self).items() if name != "edges"}
+        )
+
+    def known_at(self, instant: int) -> "TrainingTable":
+        """Return the table as it was at an instant: earlier moments, labels known by then."""
+        then = self.only(self.as_of < instant)
+        follow_up = (instant - then.as_of) / MICROSECONDS_PER_DAY
+        return replace(then, follow_up=np.minimum(then.follow_up, follow_up))
+
+
+def build_training_table(
+    data: OpenDataset,
+    brands: Brands,
+    as_of: int,
+    known_to: int,
+    edges: Sequence[int],
+    features: tuple[Feature, ...],
+    stages: StageModel,
+    sampling: SamplingSettings,
+    progress: Callable[[str], None],
+) -> TrainingTable:
+    """Build the table from what came before `as_of`; labels are known up to `known_to`."""
+    engine = data.engine
+    events = with_categories(engine, data.log.before(as_of).table, brands)
+    first = events.occurred_at.min().to_pyarrow().as_py()
+    if first is None:
+        raise TrainingError("The log has no event before --as-of; nothing can be learnt from it.")
+    grid = grid_days(int(first), known_to, data.dataset.events.time_zone)
+    if not grid.midnights:
+        raise TrainingError(
+            f"The log covers {(known_to - first) / MICROSECONDS_PER_DAY:.1f} days before --as-of; "
+            "learning needs at least 3. Give a longer log, or a later --as-of."
+        )
+    progress("Choosing moments to learn from")
+    sample = sample_moments(engine, events, grid, sampling)
+    n = sample.num_rows
+    asked = resolve_moments(
+        engine, engine.load(sample.append_column("i", pa.array(np.arange(n)))), brands
+    )
+    progress(f"Computing {len(features)} features at {n:,} moments")
+    values = moment_values(engine, events, asked, features, stages)
+    rows = values.order_by("i").to_pyarrow()
+    engine.drop(values)
+    progress("Looking up what came after each moment")
+    bought = purchases_after(engine, events, asked, n, edges)
+    every = -(-n // _STAGED)
+    followed = asked.filter(asked.i % every == 0).select(
+        "i", "user_id", "brand_id", "category_id", "decision_cycle_days", "as_of"
+    )
+    paths = stage_paths(engine, events, followed, stages, max(edges))
+    stage = rows["stage"].to_numpy().astype(np.int64)
+    change_day, to = paths.first_change(stage)
+    return TrainingTable(
+        tuple(edges),
+        *(_ids(rows, name) for name in ("user_id", "brand_id", "category_id", "source")),
+        rows["as_of"].to_numpy(),
+        rows["weight"].to_numpy(),
+        _matrix(rows, features),
+        stage,
+        (known_to - rows["as_of"].to_numpy()) / MICROSECONDS_PER_DAY,
+        bought.time,
+        bought.spent,
+        np.arange(n) % every == 0,
+        change_day,
+        _outcome(stage, to, len(stages.stages)),
+        paths.held(stage, edges),
+    )
+
+
+def _ids(rows: pa.Table, name: str) -> npt.NDArray[Any]:
+    column = rows[name].to_pandas().astype(object)
+    return np.asarray(column.where(pd.notna(column), None), dtype=object)
+
+
+def _matrix(rows: pa.Table, features: tuple[Feature, ...]) -> npt.NDArray[np.float32]:
+    matrix = np.empty((rows.num_rows, len(features)), dtype=np.float32)
+    for column, feature in enumerate(features):
+        matrix[:, column] = rows[feature.name].to_numpy(zero_copy_only=False)
+    return matrix
+
+
+def _outcome(stage: Ints, to: Ints, n_stages: int) -> Ints:
+    """Return 0 = stay, the number of a higher stage, or the number of a lapse."""
+    return np.where(to > stage, to, np.where(to < stage, n_stages + 1, 0))
