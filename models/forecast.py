@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.cells import CellMeans
+from models.demand import Demand
 from models.purchase import PurchaseCurve, curve
 from models.stage_outcomes import NextStage, StageHeld, possible_outcomes
 from models.value import ExpectedValue
@@ -42,8 +43,8 @@ class Moments:
         return Moments(
             self.X[rows],
             self.stage[rows],
-            [self.brands[i] for i in chosen],
-            [self.categories[i] for i in chosen],
+            [self.brands[i] for i in chosen.tolist()],
+            [self.categories[i] for i in chosen.tolist()],
             self.known[rows],
         )
 
@@ -84,6 +85,7 @@ class ForecastModel:
     value: ExpectedValue | None
     cells: CellMeans
     priors: CellMeans
+    demand: Demand
 
     @property
     def _widths(self) -> tuple[int, int, int]:
@@ -109,7 +111,8 @@ class ForecastModel:
         )  # type: ignore[arg-type]
 
     def _learnt(self, moments: Moments, horizons: tuple[int, ...]) -> Forecast:
-        X = model_matrix(moments, self.cells, len(self.purchase.edges))
+        demand = self.demand.of(moments.brands)
+        X = model_matrix(moments, self.cells, demand, len(self.purchase.edges))
         return Forecast(
             horizons,
             self.purchase.predict_cumulative_incidence(X, horizons),
@@ -153,16 +156,16 @@ class ForecastModel:
         )
 
 
-def model_matrix(moments: Moments, cells: CellMeans, bins: int) -> Floats:
-    """Return the features, the stage, and how the brand's buying and spending differ from all's.
+def model_matrix(moments: Moments, cells: CellMeans, demand: Floats, bins: int) -> Floats:
+    """Return the features, the stage, and what is known of the brand.
 
-    A brand has no column of its own: its rates, shrunk, say what trees can learn about it.
+    That is its demand (n, 2), and how its buying and spending differ from all brands', shrunk.
     """
     relative = cells.relative(moments.brands, moments.categories)
     extra = [relative[:, :bins].mean(axis=1)]
     if relative.shape[1] > bins:
         extra.append(relative[:, bins:].mean(axis=1))
-    return np.column_stack([moments.X, moments.stage, *extra])
+    return np.column_stack([moments.X, moments.stage, demand, *extra])
 
 
 def _arrays(forecast: Forecast) -> tuple[Floats | None, ...]:

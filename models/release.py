@@ -30,6 +30,7 @@ from features.catalogue import Feature, find_features
 from features.errors import FeatureError, ReleaseError
 from features.stages import StageModel, parse_stage_model
 from models.cells import CellMeans
+from models.demand import Demand
 from models.forecast import ForecastModel
 from models.purchase import PurchaseCurve
 from models.stage_outcomes import NextStage, StageHeld
@@ -99,7 +100,13 @@ def save_release(release: Release, folder: Path) -> None:
         "value.txt": "" if model.value is None else model.value.trees_.text(),
         "stages.toml": release.stage_text,
         "brands.json": _json(release.brands.as_data()),
-        "cells.json": _json({"cells": model.cells.to_dict(), "priors": model.priors.to_dict()}),
+        "cells.json": _json(
+            {
+                "cells": model.cells.to_dict(),
+                "priors": model.priors.to_dict(),
+                "demand": {brand: list(row) for brand, row in model.demand.shares.items()},
+            }
+        ),
     }
     for name, text in files.items():
         (folder / name).write_text(text, encoding="utf-8")
@@ -183,6 +190,7 @@ def _release(
         models["value"] and ExpectedValue.from_dict(models["value"], files["value.txt"]),
         CellMeans.from_dict(cells["cells"]),
         CellMeans.from_dict(cells["priors"]),
+        Demand({brand: tuple(row) for brand, row in cells["demand"].items()}),
     )
     return Release(
         about["name"],

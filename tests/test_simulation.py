@@ -12,7 +12,16 @@ from features.errors import ConfigError
 from features.vocabulary import COLUMNS, KIND_CODE, KINDS
 from stagecast.simulation import SimulationSummary, history, simulate
 from stagecast.simulation import stages_of_world as stages
-from stagecast.simulation.world import BRAND_CATEGORY, CATEGORIES, CYCLES, LATE_BRAND, brand_ids
+from stagecast.simulation.history import Span
+from stagecast.simulation.truth import Moment, Rerun
+from stagecast.simulation.world import (
+    BRAND_CATEGORY,
+    CATEGORIES,
+    CYCLES,
+    LATE_BRAND,
+    brand_ids,
+    drawn_world,
+)
 
 DAY = 86_400_000_000
 HOURS_8 = 8 * 3_600_000_000
@@ -232,6 +241,19 @@ def test_a_moment_after_an_act_is_one_second_after_it(large: SimulatedWorld) -> 
         asked, deep.assign(cause=1), left_on="as_of", right_on="occurred_at",
         by=["user_id", "brand_id"], tolerance=pd.Timedelta("4h"))
     assert acted.cause.notna().all()
+
+
+@pytest.mark.parametrize("user", [3, 57, 210])
+def test_a_life_that_is_lived_again_from_a_midnight_repeats_the_log(small: SimulatedWorld,
+                                                                   user: int) -> None:
+    rerun = Rerun(drawn_world(11, 120), 120)
+    life, past, as_of = rerun.relive(Moment(user, 0, 80, 0, "midnight"))
+    rerun.live(life, Span(80, 120))
+    again = np.concatenate([past["at"], rerun.written()["at"]])
+    events = small.events[small.events.user_id == f"u{user:07d}"]
+    assert (past["at"] < as_of).all()
+    assert (rerun.written()["at"] >= as_of).all()
+    assert again.tolist() == microseconds(events.occurred_at).tolist()
 
 
 def assert_agrees(happened: np.ndarray, probability: np.ndarray, replicas: int) -> None:

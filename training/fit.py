@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from models.baselines import BaseRate, RecencyFrequency
 from models.cells import CellMeans
+from models.demand import Demand
 from models.forecast import ForecastModel, Moments, model_matrix
 from models.purchase import PurchaseCurve, bin_rows
 from models.stage_outcomes import NextStage, StageHeld
@@ -36,50 +37,62 @@ class Learner:
 
     Parameters
     ----------
-    rounds : trees of the purchase curve; the other models use shares of it.
+    rounds : trees of the purchase curve.
+    next_rounds, held_rounds : trees an outcome of the models of stages.
+    value_rounds : trees of the expected value.
     """
 
     stages: tuple[str, ...]
     has_values: bool
-    rounds: int = 300
+    rounds: int = 220
+    next_rounds: int = 40
+    held_rounds: int = 30
+    value_rounds: int = 80
     seed: int = 0
     threads: int = 2
     parameters: Mapping[str, Any] | None = None
 
-    def fit(self, table: TrainingTable, progress: Callable[[str], None]) -> ForecastModel:
-        """Return the models learnt from the table's labels, as far as they are known."""
-        edges, n_stages = table.edges, len(self.stages) - 1
-        event = np.isfinite(table.time)
+    def fit(
+        self, table: TrainingTable, demand: Demand, progress: Callable[[str], None]
+    ) -> ForecastModel:
+        """Return the models learnt from the table's labels, as far as they are known.
+
+        `demand` is what the release will know of the brands when it is asked.
+        """
+        edges = table.edges
         cells, priors = self._cells(table), self._priors(table)
-        X = model_matrix(moments_of_table(table), cells, len(edges)).astype(np.float32)
+        X = model_matrix(moments_of_table(table), cells, table.demand, len(edges))
+        X = X.astype(np.float32)
         progress(f"Learning purchases from {len(X):,} moments")
-        purchase = PurchaseCurve(edges, **self._settings(1.0)).fit(
-            X, table.time, event, table.weight, table.follow_up
+        purchase = PurchaseCurve(edges, **self._settings(self.rounds)).fit(
+            X, table.time, np.isfinite(table.time), table.weight, table.follow_up
         )
-        s = table.staged
-        progress(f"Learning stages from {int(s.sum()):,} moments")
-        next_stage = NextStage(n_stages, edges, **self._settings(0.25)).fit(
-            X[s],
-            table.stage[s],
-            table.change_day[s],
-            table.outcome[s],
-            table.weight[s],
-            table.follow_up[s],
-        )
-        held = StageHeld(n_stages, edges, **self._settings(0.2)).fit(
-            X[s], table.stage[s], table.held[s], table.weight[s], table.follow_up[s]
-        )
+        followed = table.only(table.staged)
+        progress(f"Learning stages from {len(followed.X):,} moments")
+        next_stage, held = self._fit_stages(followed, X[table.staged])
         value = None
         if self.has_values:
             progress("Learning amounts")
-            value = ExpectedValue(edges, **self._settings(0.4)).fit(
+            value = ExpectedValue(edges, **self._settings(self.value_rounds)).fit(
                 X, table.spent, table.weight, table.follow_up
             )
-        return ForecastModel(self.stages, purchase, next_stage, held, value, cells, priors)
+        return ForecastModel(self.stages, purchase, next_stage, held, value, cells, priors, demand)
 
-    def _settings(self, share: float) -> dict[str, Any]:
+    def _fit_stages(
+        self, table: TrainingTable, X: npt.NDArray[np.float32]
+    ) -> tuple[NextStage, StageHeld]:
+        n_stages, weight, follow_up = len(self.stages) - 1, table.weight, table.follow_up
+        next_stage = NextStage(n_stages, table.edges, **self._settings(self.next_rounds)).fit(
+            X, table.stage, table.change_day, table.outcome, weight, follow_up
+        )
+        held = StageHeld(n_stages, table.edges, **self._settings(self.held_rounds)).fit(
+            X, table.stage, table.held, weight, follow_up
+        )
+        return next_stage, held
+
+    def _settings(self, rounds: int) -> dict[str, Any]:
         return {
-            "rounds": max(1, round(self.rounds * share)),
+            "rounds": rounds,
             "seed": self.seed,
             "threads": self.threads,
             "parameters": self.parameters,
@@ -90,7 +103,9 @@ class Learner:
         met = table.source != "never_met"
         some = table.only(met if met.any() else np.ones(len(met), dtype=bool))
         Y = np.column_stack([_hazard_labels(some), *self._amounts(some)])
-        return CellMeans().fit(some.brands, some.categories, Y, some.weight, self._units(some, Y))
+        return CellMeans().fit(
+            some.brands.tolist(), some.categories.tolist(), Y, some.weight, self._units(some, Y)
+        )
 
     def _priors(self, table: TrainingTable) -> CellMeans:
         """Return what becomes of pairs that never met; of all, where every pair met."""
@@ -102,7 +117,9 @@ class Learner:
         outcomes = _outcome_labels(some, n_stages)
         held = _held_labels(some, n_stages)
         Y = np.column_stack([_hazard_labels(some), outcomes, held, *self._amounts(some)])
-        return CellMeans().fit(some.brands, some.categories, Y, some.weight, self._units(some, Y))
+        return CellMeans().fit(
+            some.brands.tolist(), some.categories.tolist(), Y, some.weight, self._units(some, Y)
+        )
 
     def _amounts(self, table: TrainingTable) -> list[Floats]:
         if not self.has_values:

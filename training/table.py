@@ -16,6 +16,7 @@ from features.errors import TrainingError
 from features.offline import moment_values, resolve_moments, with_categories
 from features.stages import StageModel
 from features.vocabulary import MICROSECONDS_PER_DAY
+from models.demand import demand_of_moments
 from training.labels import purchases_after, stage_paths
 from training.moments import SamplingSettings, grid_days, sample_moments
 
@@ -24,7 +25,7 @@ __all__ = ["TrainingTable", "build_training_table"]
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-_STAGED: Final = 120_000
+_STAGED: Final = 60_000
 """How many of the moments are followed from stage to stage."""
 
 
@@ -37,6 +38,7 @@ class TrainingTable:
     users, brands, categories, source : (n,) ids, and the kind of moment.
     as_of : (n,) microseconds; `weight` (n,).
     X : (n, n_features) float32, NaN unknown; `stage` (n,) index.
+    demand : (n, 2) the brand's share of purchases before (see `models.demand`).
     follow_up : (n,) days over which labels are known.
     time : (n,) days to the first purchase; inf where none was seen.
     spent : (n, n_edges) amount within each edge.
@@ -54,6 +56,7 @@ class TrainingTable:
     weight: Floats
     X: npt.NDArray[np.float32]
     stage: Ints
+    demand: Floats
     follow_up: Floats
     time: Floats
     spent: Floats
@@ -118,19 +121,23 @@ def build_training_table(
     stage = rows["stage"].to_numpy().astype(np.int64)
     change_day, to = paths.first_change(stage)
     return TrainingTable(
-        tuple(edges),
-        *(_ids(rows, name) for name in ("user_id", "brand_id", "category_id", "source")),
-        rows["as_of"].to_numpy(),
-        rows["weight"].to_numpy(),
-        _matrix(rows, features),
-        stage,
-        (known_to - rows["as_of"].to_numpy()) / MICROSECONDS_PER_DAY,
-        bought.time,
-        bought.spent,
-        np.arange(n) % every == 0,
-        change_day,
-        _outcome(stage, to, len(stages.stages)),
-        paths.held(stage, edges),
+        edges=tuple(edges),
+        users=_ids(rows, "user_id"),
+        brands=_ids(rows, "brand_id"),
+        categories=_ids(rows, "category_id"),
+        source=_ids(rows, "source"),
+        as_of=rows["as_of"].to_numpy(),
+        weight=rows["weight"].to_numpy(),
+        X=_matrix(rows, features),
+        stage=stage,
+        demand=demand_of_moments(engine, events, asked, n),
+        follow_up=(known_to - rows["as_of"].to_numpy()) / MICROSECONDS_PER_DAY,
+        time=bought.time,
+        spent=bought.spent,
+        staged=np.arange(n) % every == 0,
+        change_day=change_day,
+        outcome=_outcome(stage, to, len(stages.stages)),
+        held=paths.held(stage, edges),
     )
 
 

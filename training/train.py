@@ -4,36 +4,39 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
+from zoneinfo import ZoneInfo
 
-import numpy as np
 import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field
 
 from features.catalogue import catalogue
 from features.dataset import Dataset
 from features.errors import TrainingError
 from features.events import log_end
+from features.instants import datetime_of
 from features.vocabulary import MICROSECONDS_PER_DAY
-from models.forecast import Forecast, ForecastModel
+from models.demand import demand_at
+from models.forecast import ForecastModel
 from models.horizons import ForecastSettings, learnt_edges
 from models.release import Release, save_release
-from training.evaluation import (
-    Outcomes,
-    baseline_forecasts,
-    evaluate_forecast,
-    flat_metrics,
-    known_horizons,
-)
-from training.fit import BASELINE_COLUMNS, Learner, fit_baselines, moments_of_table
-from training.metrics import reliability
+from training.backtest import Backtest
+from training.evaluation import flat_metrics
+from training.fit import Learner, fit_baselines
 from training.moments import SamplingSettings
-from training.plots import lift_plot, reliability_plot
 from training.table import TrainingTable, build_training_table
 from training.track import Tracking, TrackingSettings
 
-__all__ = ["TrainResult", "train"]
+__all__ = ["TrainResult", "TrainingSettings", "train"]
 
-_MOST_GAP_DAYS: Final = 60
+
+class TrainingSettings(BaseModel):
+    """How much is learnt from, and how long."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sampling: SamplingSettings = SamplingSettings()
+    rounds: int = Field(default=220, ge=1)
 
 
 @dataclass(frozen=True)
@@ -59,51 +62,50 @@ def train(
     tracking: TrackingSettings,
     as_of: int,
     progress: Callable[[str], None],
-    sampling: SamplingSettings | None = None,
-    rounds: int = 300,
+    settings: TrainingSettings | None = None,
 ) -> TrainResult:
     """Learn from events before `as_of` (microseconds), and track what was learnt."""
+    settings = settings or TrainingSettings()
     stages, stage_text = dataset.stage_model()
+    known_to = as_of - dataset.events.settle_days * MICROSECONDS_PER_DAY
     progress("Reading the event log")
     with dataset.open() as data:
-        known_to = as_of - dataset.events.settle_days * MICROSECONDS_PER_DAY
         past = data.log.before(as_of)
         said = (*data.log.said, *_said_of_end(data.engine, past.table, as_of))
         brands = data.brands(as_of)
+        edges = learnt_edges(forecasts.max_horizon, _history_days(past.table, known_to))
         table = build_training_table(
-            data,
-            brands,
-            as_of,
-            known_to,
-            learnt_edges(forecasts.max_horizon, _history_days(past.table, known_to)),
-            catalogue(),
-            stages,
-            sampling or SamplingSettings(),
-            progress,
+            data, brands, as_of, known_to, edges, catalogue(), stages, settings.sampling, progress
         )
-    learner = Learner(stages.names, past.has_values, rounds=rounds, threads=dataset.engine.threads)
-    backtest = _backtest(table, learner, forecasts, known_to, progress)
-    model = learner.fit(table, progress)
-    facts = _facts(table, model, past.has_values) | {"evaluation": backtest.evaluation}
+        span = Backtest.span(table, known_to)
+        then, now = (
+            demand_at(data.engine, past.table, brands.brand_ids, instant)
+            for instant in (span.begin, as_of)
+        )
+    learner = Learner(
+        stages.names, past.has_values, rounds=settings.rounds, threads=dataset.engine.threads
+    )
+    tested = Backtest.run(span, table, learner, then, forecasts.horizons, progress)
+    model = learner.fit(table, now, progress)
+    facts = _facts(table, model, past.has_values) | {"evaluation": tested.evaluation}
+    names = [feature.name for feature in catalogue()]
     release = Release(
-        "",
-        as_of,
-        dataset.events.time_zone,
-        forecasts.max_horizon,
-        past.id_types,
-        catalogue(),
-        stage_text,
-        brands,
-        model,
-        facts,
-        fit_baselines(table, [f.name for f in catalogue()], stages.names, forecasts.horizons),
+        name="",
+        as_of=as_of,
+        time_zone=dataset.events.time_zone,
+        max_horizon=forecasts.max_horizon,
+        id_types=past.id_types,
+        features=catalogue(),
+        stage_text=stage_text,
+        brands=brands,
+        model=model,
+        facts=facts,
+        baselines=fit_baselines(table, names, stages.names, forecasts.horizons),
     )
     progress("Tracking the run")
-    metrics = flat_metrics(backtest.evaluation)
-    run, name = _track(
-        Tracking(tracking, dataset.folder), release, metrics, backtest, sampling, rounds, table
-    )
-    return TrainResult(run, name, metrics, backtest.evaluation, facts, said)
+    run, name = _track(Tracking(tracking, dataset.folder), release, tested, settings)
+    metrics = flat_metrics(tested.evaluation)
+    return TrainResult(run, name, metrics, tested.evaluation, facts, said)
 
 
 def _history_days(events: Any, known_to: int) -> float:
@@ -123,79 +125,6 @@ def _said_of_end(engine: Any, events: Any, as_of: int) -> tuple[str, ...]:
     )
 
 
-@dataclass(frozen=True)
-class _Backtest:
-    evaluation: Mapping[str, Any]
-    figures: Mapping[str, Any]
-
-
-def _backtest(
-    table: TrainingTable,
-    learner: Learner,
-    forecasts: ForecastSettings,
-    known_to: int,
-    progress: Callable[[str], None],
-) -> _Backtest:
-    """Learn from what was known some weeks before the end, and look at what came then."""
-    span = (known_to - int(table.as_of.min())) / MICROSECONDS_PER_DAY
-    gap = int(min(_MOST_GAP_DAYS, max(1, span // 3)))
-    then = known_to - gap * MICROSECONDS_PER_DAY
-    past, later = table.known_at(then), table.only(table.as_of >= then)
-    nothing = _Backtest({"horizons": {}, "integrated_brier": {}, "days": gap}, {})
-    horizons = known_horizons(forecasts.horizons, later.follow_up)
-    if not horizons or not (past.follow_up >= table.edges[0]).any():
-        return nothing
-    progress(f"Testing on the last {gap} days")
-    model = learner.fit(past, lambda _: None)
-    forecast = model.predict(moments_of_table(later), horizons)
-    names = [feature.name for feature in catalogue()]
-    baselines = baseline_forecasts(
-        fit_baselines(past, names, learner.stages, horizons),
-        {name: later.X[:, names.index(name)].astype(float) for name in BASELINE_COLUMNS},
-        np.asarray(learner.stages)[later.stage],
-    )
-    outcomes = _outcomes(later, horizons)
-    evaluation = evaluate_forecast(
-        forecast, outcomes, baselines, _table_says(model, later, horizons)
-    )
-    return _Backtest(evaluation | {"days": gap}, _figures(forecast, outcomes, baselines, gap))
-
-
-def _outcomes(table: TrainingTable, horizons: tuple[int, ...]) -> Outcomes:
-    within = {
-        x: np.where(table.staged, np.where(table.change_day <= x, table.outcome, 0), -1)
-        for x in horizons
-    }
-    return Outcomes(table.users, table.weight, table.time, table.follow_up, within)
-
-
-def _table_says(model: ForecastModel, table: TrainingTable, horizons: tuple[int, ...]) -> Any:
-    by_stage = model.next_stage.outcomes_within(model.next_stage.outcomes_.table_, horizons)
-    return by_stage[table.stage]
-
-
-def _figures(
-    forecast: Forecast, outcomes: Outcomes, baselines: Mapping[int, Mapping[str, Any]], gap: int
-) -> dict[str, Any]:
-    figures: dict[str, Any] = {}
-    for h, x in enumerate(forecast.horizons):
-        known = outcomes.follow_up >= x
-        y = (outcomes.time[known] < x).astype(float)
-        if not known.any() or not 0 < y.sum() < len(y) or x not in baselines:
-            continue
-        said = {
-            "Stagecast": forecast.p_purchase[known, h],
-            "recency and frequency": baselines[x]["recency_frequency"][known],
-        }
-        weight = outcomes.weight[known]
-        subject = f"Purchase within {x} days, {len(y):,} moments of the last {gap} days"
-        figures[f"reliability_{x}d"] = reliability_plot(
-            {name: reliability(y, p, weight=weight) for name, p in said.items()}, subject
-        )
-        figures[f"lift_{x}d"] = lift_plot(y, said, weight, subject)
-    return figures
-
-
 def _facts(table: TrainingTable, model: ForecastModel, has_values: bool) -> dict[str, Any]:
     sources = pd.Series(table.source).value_counts()
     return {
@@ -211,26 +140,19 @@ def _facts(table: TrainingTable, model: ForecastModel, has_values: bool) -> dict
 
 
 def _track(
-    tracking: Tracking,
-    release: Release,
-    metrics: Mapping[str, float],
-    backtest: _Backtest,
-    sampling: SamplingSettings | None,
-    rounds: int,
-    table: TrainingTable,
+    tracking: Tracking, release: Release, tested: Backtest, settings: TrainingSettings
 ) -> tuple[str, str]:
-    day = pd.Timestamp(release.as_of, unit="us", tz=release.time_zone).strftime("%Y-%m-%d")
-    settings = sampling or SamplingSettings()
+    day = datetime_of(release.as_of).astimezone(ZoneInfo(release.time_zone)).date()
     run = tracking.start_run(
         f"as-of-{day}",
         {
             "as_of": day,
             "stages": release.stages.name,
             "features": len(release.features),
-            "moments": len(table.X),
-            "edges": table.edges,
-            "rounds": rounds,
-            **{f"sampling_{key}": value for key, value in settings.model_dump().items()},
+            "moments": release.facts["moments"],
+            "edges": release.facts["edges"],
+            "rounds": settings.rounds,
+            **{f"sampling_{key}": value for key, value in settings.sampling.model_dump().items()},
         },
     )
     try:
@@ -238,7 +160,7 @@ def _track(
         with tempfile.TemporaryDirectory(prefix="stagecast-") as scratch:
             folder = Path(scratch) / named.name
             save_release(named, folder)
-            tracking.finish_run(run, metrics, backtest.figures, folder)
+            tracking.finish_run(run, flat_metrics(tested.evaluation), tested.figures, folder)
     except BaseException:
         tracking.fail_run(run)
         raise

@@ -31,7 +31,7 @@ from stagecast.simulation.world import (
     brand_ids,
 )
 
-__all__ = ["HORIZONS", "Moment", "truth_moments", "truth_table"]
+__all__ = ["HORIZONS", "Moment", "Rerun", "truth_moments", "truth_table"]
 
 HORIZONS: Final = (7, 14, 30, 60, 90)
 NEVER_MET_SHARE: Final = 0.1
@@ -53,8 +53,8 @@ class Moment:
     label: str
 
 
-class _Rerun:
-    """The machinery that lives single users again."""
+class Rerun:
+    """Lives single users of a log of so many days again, to a moment and on from it."""
 
     def __init__(self, world: World, days: int) -> None:
         self.world, self.days = world, days
@@ -101,7 +101,7 @@ class _Rerun:
         return life, past, int(past["at"][-1]) + 1_000_000
 
     def futures(self, life: Any, moment: Moment, as_of: int, replicas: int) -> Any:
-        """Return copies of the life, each with a stream of its own."""
+        """Return copies of the life at the moment, each with a stream of its own."""
         lives = np.repeat(life, replicas)
         for number in range(replicas):
             lives["rng"][number, 0] = stream(self.world.seed, moment.user, as_of, number)
@@ -151,7 +151,7 @@ def _midnights(rng: np.random.Generator, last_met: npt.NDArray[np.float64], day:
             yield Moment(int(user), int(brand), day, 0, label)
 
 
-def _after_acts(rng: np.random.Generator, rerun: _Rerun, last_met: npt.NDArray[np.float64],
+def _after_acts(rng: np.random.Generator, rerun: Rerun, last_met: npt.NDArray[np.float64],
                 day: int, number: int) -> Iterator[Moment]:
     """Yield moments just after a user's first session with a deep act since a random day.
 
@@ -181,7 +181,7 @@ def truth_moments(world: World, lives: Any, days: int, day: int, number: int) ->
     last_met = lives["ties"][:, :, at.LAST_MET]
     never, after = round(NEVER_MET_SHARE * number), round(AFTER_ACT_SHARE * number)
     midnights = list(_midnights(rng, last_met, day, number - never - after, never))
-    rerun = _Rerun(world, days)
+    rerun = Rerun(world, days)
     return sorted(midnights + list(_after_acts(rng, rerun, last_met, day, after)))
 
 
@@ -208,7 +208,7 @@ def _shares(bought: Integers, moved: Integers, replicas: int) -> dict[str, float
 def truth_table(world: World, moments: list[Moment], days: int, replicas: int,
                 progress: Callable[[float], None]) -> Any:
     """Return the true probabilities of the moments, from so many futures of each."""
-    rerun, rows = _Rerun(world, days), []
+    rerun, rows = Rerun(world, days), []
     groups = _by_instant(moments)
     for number, group in enumerate(groups):
         as_of, counts = rerun.count(group, replicas)
