@@ -84,6 +84,12 @@ class Engine:
         self.con.con.unregister("rows_of_memory")
         return self.con.table(name)
 
+    def batches(self, expression: Any, rows: int) -> Iterator[pa.RecordBatch]:
+        """Yield the expression's rows in batches of at most `rows`, in its order."""
+        # Ibis's own to_pyarrow_batches asks DuckDB 2.0 for what has another name there.
+        relation = self.con.con.sql(self.con.compile(expression))
+        yield from relation.to_arrow_reader(rows)
+
     def drop(self, *tables: Any) -> None:
         """Forget tables that `keep` returned."""
         for table in tables:

@@ -3,64 +3,24 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
-from zoneinfo import ZoneInfo
+from typing import Any, Final
 
 import duckdb
 import ibis
-from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from features.aggregates import VALUE_UNIT
 from features.engine import Engine
 from features.errors import EventLogError
-from features.sources import broken_source, find_line, read_source
-from features.vocabulary import COLUMNS, KIND_CODE, KINDS, OPTIONAL_COLUMNS, REQUIRED_COLUMNS
+from features.event_settings import EventsSettings, toml_key
+from features.sources import broken_source, find_line, id_text, read_source
+from features.vocabulary import COLUMNS, KIND_CODE, OPTIONAL_COLUMNS, REQUIRED_COLUMNS
 
 __all__ = ["EventLog", "EventsSettings", "log_end", "read_events"]
 
 MAX_VALUE: Final = 1e9
 """Amounts beyond this are refused: they are mistakes, and millionths of them may overflow."""
 
-
-class EventsSettings(BaseModel):
-    """The section `[events]`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    path: str
-    columns: Mapping[str, str] = Field(default_factory=dict)
-    kinds: Mapping[str, str | Literal[False]] = Field(default_factory=dict)
-    time_zone: str = "UTC"
-    settle_days: int = Field(default=0, ge=0, le=365)
-
-    @field_validator("columns")
-    @classmethod
-    def _columns_name_ours(cls, columns: Mapping[str, str]) -> Mapping[str, str]:
-        for ours, theirs in columns.items():
-            if ours not in COLUMNS:
-                turn = f"; the wrong way round? Write {theirs} = {ours!r}" * (theirs in COLUMNS)
-                raise ValueError(f"{ours!r} is no column of ours ({', '.join(COLUMNS)}){turn}")
-        return columns
-
-    @field_validator("kinds")
-    @classmethod
-    def _kinds_name_ours(cls, kinds: Mapping[str, Any]) -> Mapping[str, Any]:
-        for theirs, ours in kinds.items():
-            if ours is not False and ours not in KINDS:
-                turn = f"; the wrong way round? Write {ours} = {theirs!r}" * (theirs in KINDS)
-                raise ValueError(
-                    f"{theirs} = {ours!r}: {ours!r} is no kind of ours ({', '.join(KINDS)}){turn}"
-                )
-        return kinds
-
-    @field_validator("time_zone")
-    @classmethod
-    def _zone_is_known(cls, zone: str) -> str:
-        try:
-            ZoneInfo(zone)
-        except (KeyError, ValueError, OSError) as error:
-            raise ValueError(f"{zone!r} is no time zone; write one like 'Asia/Shanghai'") from error
-        return zone
+_VALUED: Final = (KIND_CODE["purchase"], KIND_CODE["refund"])
 
 
 @dataclass(frozen=True)
@@ -99,12 +59,12 @@ def read_events(engine: Engine, settings: EventsSettings, folder: Path) -> Event
     source = read_source(engine, path, "[events] path")
     theirs = _column_names(source, settings, path)
     try:
-        kept = _known_kinds(engine, source, theirs["kind"], settings, path)
+        kept = _known_kinds(source, theirs["kind"], settings, path)
         log = engine.keep(_canonical(engine, source, theirs, settings), "log")
-        said = kept + _check_rows(engine, log, source, theirs, path)
+        said = kept + _check_rows(log, theirs, settings, path)
     except duckdb.Error as error:
         raise broken_source(error, path, "[events] path") from error
-    table = log.drop("occurred_at_found", "value_found")
+    table = log.drop("naive", "occurred_at_found", "value_found")
     if "event_id" in theirs:
         table, repeats = _without_repeats(engine, table)
         said += (f"{repeats:,} repeated events (same event_id) were dropped",) * (repeats > 0)
@@ -134,71 +94,90 @@ def _column_names(source: Any, settings: EventsSettings, path: Path) -> dict[str
     }
 
 
-def _known_kinds(
-    engine: Engine, source: Any, column: str, settings: EventsSettings, path: Path
-) -> tuple[str, ...]:
-    counts = source.group_by(kind=source[column].cast("string")).aggregate(n=source.count())
-    found = {row["kind"] or "": row["n"] for row in counts.to_pyarrow().to_pylist()}
+def _known_kinds(source: Any, column: str, settings: EventsSettings, path: Path) -> tuple[str, ...]:
+    kind = _kind_text(source[column])
+    counts = source.group_by(kind=kind).aggregate(n=source.count())
+    found = {row["kind"]: row["n"] for row in counts.to_pyarrow().to_pylist()}
     if not found:
         raise EventLogError(f"[events] path: {path} has columns and no events; nothing to learn.")
-    unknown = sorted(kind for kind in found if kind not in KINDS and kind not in settings.kinds)
-    if unknown == [""]:
-        raise EventLogError(
-            f"[events] path: {found['']:,} events without a kind; the first: "
-            f"{find_line(path, column, [None])}."
-        )
+    unknown = sorted(found.keys() - settings.kind_codes().keys(), key=lambda kind: (not kind, kind))
     if unknown:
-        raise EventLogError(
-            f"[events] kinds: unknown kind {unknown[0]!r} ({found[unknown[0]]:,} events"
-            + (f"; also {', '.join(map(repr, unknown[1:6]))}" if unknown[1:] else "")
-            + f"), first in {find_line(path, column, unknown)}. Map it in [events] kinds "
-            f'({unknown[0]} = "note_read"), or drop it ({unknown[0]} = false).'
-        )
-    dropped = {kind: found[kind] for kind in found if settings.kinds.get(kind) is False}
+        raise _unknown_kinds({kind: found[kind] for kind in unknown}, column, path)
     return tuple(
         f"{n:,} events of kind {kind!r} were dropped, as configured"
-        for kind, n in sorted(dropped.items())
+        for kind, n in sorted(found.items())
+        if settings.kinds.get(kind) is False
     )
 
 
-def _text(column: Any) -> Any:
-    return column.cast("string").nullif("")
+def _unknown_kinds(counts: Mapping[str, int], column: str, path: Path) -> EventLogError:
+    """Name the kinds; `counts` has its events without a kind last."""
+    kind, *others = counts
+    where, key = find_line(path, {column: [kind]}), toml_key(kind)
+    if not kind:
+        return EventLogError(
+            f"[events] path: {counts['']:,} events without a kind; the first: {where}. Mend them, "
+            f"or drop them in [events] kinds ({key} = false)."
+        )
+    also = f"; also {', '.join(map(repr, others[:5]))}" if others else ""
+    return EventLogError(
+        f"[events] kinds: unknown kind {kind!r} ({counts[kind]:,} events{also}), first in "
+        f'{where}. Map it in [events] kinds ({key} = "note_read"), or drop it ({key} = false).'
+    )
+
+
+def _kind_text(column: Any) -> Any:
+    return column.cast("string").fill_null("")
 
 
 def _canonical(
     engine: Engine, source: Any, theirs: Mapping[str, str], settings: EventsSettings
 ) -> Any:
-    """Return the log with canonical columns, and the raw texts that messages need."""
-    codes = KIND_CODE | {
-        found: -1 if ours is False else KIND_CODE[ours] for found, ours in settings.kinds.items()
+    """Return the log with canonical columns, and what messages need: what was found, and zones."""
+    ids = {
+        ours: id_text(source[theirs[ours]], f"[events] columns.{ours}")
+        if ours in theirs
+        else ibis.null("string")
+        for ours in ("user_id", "brand_id", "category_id", "event_id")
     }
-    kind = source[theirs["kind"]].cast("string")
-    texts = {
-        ours: _text(source[theirs[ours]]) if ours in theirs else ibis.null("string")
-        for ours in ("user_id", "brand_id", "category_id", "channel", "event_id")
-    }
-    for ours in ("user_id", "brand_id"):
-        if source[theirs[ours]].type().is_floating():
-            raise EventLogError(
-                f"[events] columns.{ours}: {theirs[ours]!r} holds numbers with a point; ids are "
-                "text or whole numbers. Write them as one of these."
-            )
-    instant = _instant(source[theirs["occurred_at"]], theirs["occurred_at"])
+    channel = (
+        source[theirs["channel"]].cast("string") if "channel" in theirs else ibis.null("string")
+    )
+    kind = _kind_text(source[theirs["kind"]]).cases(*settings.kind_codes().items(), else_=-1)
+    found = source[theirs["occurred_at"]]
+    instant = _instant(found, theirs["occurred_at"])
+    micros = engine.micros(instant)
     raw_value = source[theirs["value"]] if "value" in theirs else ibis.null("float64")
-    value = raw_value.cast("string").nullif("").try_cast("float64")
+    value, bad_value = _amount(raw_value, kind.isin(_VALUED))
     return source.select(
-        **texts,
-        kind=kind.cases(*codes.items(), else_=-1).cast("int8"),
-        occurred_at=engine.micros(instant),
+        **ids,
+        channel=channel.nullif(""),
+        kind=kind.cast("int8"),
+        occurred_at=micros,
         local_day=engine.local_day(instant),
-        value_micros=(value * VALUE_UNIT).round().try_cast("int64"),
-        occurred_at_found=source[theirs["occurred_at"]].cast("string"),
-        value_found=ibis.ifelse(
-            value.isnull() & _text(raw_value).notnull() | value.isnan() | (value.abs() > MAX_VALUE),
-            raw_value.cast("string"),
-            ibis.null("string"),
-        ),
+        value_micros=(value * VALUE_UNIT).round().cast("int64"),
+        naive=_naive(found),
+        occurred_at_found=_where(micros.isnull(), found),
+        value_found=_where(bad_value, raw_value),
     ).filter(lambda t: t.kind >= 0)
+
+
+def _where(condition: Any, column: Any) -> Any:
+    return ibis.ifelse(condition, column.cast("string"), ibis.null("string"))
+
+
+def _amount(column: Any, counts: Any) -> tuple[Any, Any]:
+    """Return the amounts where they count, and where one of these is none that could be meant."""
+    kind = column.type()
+    if not (kind.is_numeric() or kind.is_string() or kind.is_null()) or kind.is_boolean():
+        raise EventLogError(
+            f"[events] columns.value: {column.get_name()!r} holds {kind}; amounts are numbers."
+        )
+    found = column.nullif("") if kind.is_string() else column
+    number = found.try_cast("float64")
+    # Not a number is greater than any for DuckDB, and infinity is greater than any other.
+    good = (number.abs() <= MAX_VALUE).fill_null(False)
+    return ibis.ifelse(counts & good, number, None), counts & found.notnull() & ~good
 
 
 def _instant(column: Any, name: str) -> Any:
@@ -214,47 +193,54 @@ def _instant(column: Any, name: str) -> Any:
     return column.try_cast("timestamp('UTC')")
 
 
+def _naive(column: Any) -> Any:
+    """Return where an instant has no zone: text has it as a letter or a sign after the time."""
+    kind = column.type()
+    if kind.is_string():
+        return ~column.substr(11).re_search("[-+A-Za-z]")
+    return ibis.literal(kind.is_date() or kind.timezone is None)
+
+
 def _check_rows(
-    engine: Engine, log: Any, source: Any, theirs: Mapping[str, str], path: Path
+    log: Any, theirs: Mapping[str, str], settings: EventsSettings, path: Path
 ) -> tuple[str, ...]:
-    facts = (
-        log.aggregate(
-            rows=log.count(),
-            no_user=log.user_id.isnull().sum(),
-            no_instant=log.occurred_at.isnull().sum(),
-            bad_value=log.value_found.count(),
-        )
-        .to_pyarrow()
-        .to_pylist()[0]
+    counts = log.aggregate(
+        rows=log.count(),
+        user_id=log.user_id.isnull().sum(),
+        occurred_at=log.occurred_at.isnull().sum(),
+        value=log.value_found.count(),
+        naive=log.naive.sum(),
     )
+    facts = counts.to_pyarrow().to_pylist()[0]
     if not facts["rows"]:
         raise EventLogError(f"[events] path: {path} has no events left; [events] kinds drops all.")
-    if facts["no_user"]:
-        where = find_line(path, theirs["user_id"], [None])
+    codes = settings.kind_codes().items()
+    kept = {theirs["kind"]: {kind for kind, code in codes if code >= 0}}
+    if facts["user_id"]:
+        where = find_line(path, kept | {theirs["user_id"]: [""]})
         raise EventLogError(
-            f"[events] path: {facts['no_user']:,} events without {theirs['user_id']}"
+            f"[events] path: {facts['user_id']:,} events without {theirs['user_id']}"
             f"; the first: {where}. Mend or take out these lines."
         )
-    for count, column, found in (
-        ("no_instant", "occurred_at", "occurred_at_found"),
-        ("bad_value", "value", "value_found"),
-    ):
-        if facts[count]:
-            bad = log.occurred_at.isnull() if column == "occurred_at" else log[found].notnull()
-            example = log.filter(bad)[found].min().to_pyarrow().as_py()
-            where = find_line(path, theirs[column], [example])
-            need = (
-                "an instant"
-                if column == "occurred_at"
-                else f"an amount between -{MAX_VALUE:g} and {MAX_VALUE:g}"
-            )
-            raise EventLogError(
-                f"[events] path: {facts[count]:,} events whose {theirs[column]} is "
-                f"not {need}, such as {example!r}: {where}."
-            )
-    kind = source[theirs["occurred_at"]].type()
-    naive = (kind.is_timestamp() and kind.timezone is None) or kind.is_date()
-    return ("instants without a zone were read in [events] time_zone",) * naive
+    if facts["occurred_at"]:
+        bad = log.filter(log.occurred_at.isnull()).occurred_at_found
+        raise _bad_texts(bad, facts["occurred_at"], theirs["occurred_at"], "an instant", kept, path)
+    if facts["value"]:
+        valued = {theirs["kind"]: {kind for kind, code in codes if code in _VALUED}}
+        need = f"an amount between -{MAX_VALUE:g} and {MAX_VALUE:g}"
+        raise _bad_texts(log.value_found, facts["value"], theirs["value"], need, valued, path)
+    return ("instants without a zone were read in [events] time_zone",) * bool(facts["naive"])
+
+
+def _bad_texts(
+    found: Any, count: int, column: str, need: str, kinds: Mapping[str, set[str]], path: Path
+) -> EventLogError:
+    example = found.min().to_pyarrow().as_py()
+    where = find_line(path, kinds | {column: [example or ""]})
+    return EventLogError(
+        f"[events] path: {count:,} events whose {column} is not {need}, "
+        f"such as {example!r}: {where}."
+    )
 
 
 def _without_repeats(engine: Engine, table: Any) -> tuple[Any, int]:

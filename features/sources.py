@@ -2,18 +2,23 @@
 
 import csv
 import re
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import duckdb
+import ibis
 
 from features.engine import Engine
 from features.errors import EventLogError
 
-__all__ = ["find_line", "read_source", "source_files"]
+__all__ = ["broken_source", "find_line", "id_text", "read_source", "source_files"]
 
-_FORMATS = {".parquet": "parquet", ".csv": "csv"}
+_FORMATS: Final = {".parquet": "parquet", ".csv": "csv"}
+
+# Ibis has no name for the one, and DuckDB rounds both to microseconds, into the future.
+_NANOSECONDS: Final = {"TIMESTAMP_NS": "make_timestamp", "TIMESTAMPTZ_NS": "make_timestamptz"}
 
 
 def source_files(path: Path, what: str) -> tuple[str, list[Path]]:
@@ -36,8 +41,8 @@ def source_files(path: Path, what: str) -> tuple[str, list[Path]]:
     if len(formats) > 1:
         raise EventLogError(f"{what}: {path} mixes Parquet and CSV; use one of them.")
     found = formats.pop() or ""
-    for file in files if found == "parquet" else []:
-        _check_parquet(file, what)
+    for file in files:
+        (_check_parquet if found == "parquet" else _check_header)(file, what)
     return found, files
 
 
@@ -57,10 +62,29 @@ def _check_parquet(file: Path, what: str) -> None:
             raise EventLogError(f"{what}: {file} is not a Parquet file, or was cut off.")
 
 
+def _check_header(file: Path, what: str) -> None:
+    """Refuse what DuckDB would give names of its own: no header, and a column named twice."""
+    _, header = next(_csv_rows(file), (0, []))
+    if not any(name.strip() for name in header):
+        raise EventLogError(
+            f"{what}: {file} is empty; its first line must be the names of the columns."
+        )
+    times = Counter(name.lower() for name in header if name)
+    twice = [name for name in header if times[name.lower()] > 1]
+    if twice:
+        raise EventLogError(
+            f"{what}: {file} has two columns {twice[-1]!r} (capitals make no difference); "
+            "rename or take out one of them."
+        )
+
+
 def read_source(engine: Engine, path: Path, what: str) -> Any:
-    """Return the rows behind `path` as a table; columns of CSV are text."""
+    """Return the rows behind `path` as a table; columns of CSV are text.
+
+    A folder's ``name=value`` is a name and nothing else: columns are those that the files hold.
+    """
     kind, files = source_files(path, what)
-    names = [str(file) for file in files]
+    names = [_without_patterns(str(file.absolute())) for file in files]
     try:
         if kind == "csv":
             return engine.con.read_csv(
@@ -68,51 +92,123 @@ def read_source(engine: Engine, path: Path, what: str) -> Any:
                 all_varchar=True,
                 header=True,
                 union_by_name=True,
+                hive_partitioning=False,
                 delim=",",
                 quote='"',
                 escape='"',
+                comment="",
                 skip=0,
             )
-        return engine.con.read_parquet(names, union_by_name=True)
+        return _parquet(engine, names)
     except duckdb.Error as error:
         raise broken_source(error, path, what) from error
+
+
+def _without_patterns(name: str) -> str:
+    """Return what DuckDB takes for this name alone, and for no pattern: ``[*]`` for ``*``."""
+    return re.sub(r"([*?\[])", r"[\1]", name)
+
+
+def _parquet(engine: Engine, names: list[str]) -> Any:
+    """Return the files as a view; nanoseconds are cut to microseconds, like those of text."""
+    listed = ", ".join("'" + name.replace("'", "''") + "'" for name in names)
+    read = f"FROM read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"
+    columns = engine.con.raw_sql(f"DESCRIBE {read}").fetchall()
+    cut = [_in_microseconds(name, kind) for name, kind, *_ in columns if kind in _NANOSECONDS]
+    replaced = f"REPLACE ({', '.join(cut)}) " if cut else ""
+    view = ibis.util.gen_name("source")
+    engine.con.raw_sql(f'CREATE TEMP VIEW "{view}" AS SELECT * {replaced}{read}')
+    return engine.con.table(view)
+
+
+def _in_microseconds(name: str, kind: str) -> str:
+    column = '"' + name.replace('"', '""') + '"'
+    nanoseconds = f"epoch_ns({column})"
+    down = f"({nanoseconds} - CASE WHEN {nanoseconds} < 0 THEN 999 ELSE 0 END) // 1000"
+    return f"{_NANOSECONDS[kind]}({down}) AS {column}"
+
+
+def id_text(column: Any, where: str) -> Any:
+    """Return a column of ids as text, empty ones unknown.
+
+    Raises
+    ------
+    EventLogError
+        Where they are neither text nor whole numbers: others have several texts for one id.
+    """
+    kind = column.type()
+    whole = kind.is_integer() or (kind.is_decimal() and kind.scale == 0)
+    if not (whole or kind.is_string() or kind.is_uuid() or kind.is_null()):
+        pointed = kind.is_floating() or kind.is_decimal()
+        raise EventLogError(
+            f"{where}: {column.get_name()!r} holds {'numbers with a point' if pointed else kind}; "
+            "ids are text or whole numbers. Write them as one of these."
+        )
+    return column.cast("string").nullif("")
 
 
 def broken_source(error: duckdb.Error, path: Path, what: str) -> EventLogError:
     """Say in one line what DuckDB found wrong, with the number of the line where it knows it."""
     text = str(error)
-    line = re.search(r"Line:\s*(\d+)", text)
-    where = f"{path}, line {line.group(1)}" if line else _ragged_line(path)
-    reason = re.search(
-        r"(Expected Number of Columns: \d+ Found: \d+|[^\n]*[Uu]nterminated[^\n]*"
-        r"|[^\n]*unicode[^\n]*)",
-        text,
-    )
-    said = reason.group(1).strip() if reason else text.strip().splitlines()[0]
-    return EventLogError(f"{what}: {where or path} cannot be read: {said}")
+    if "sniffing" in text:
+        where, said = _broken_line(path)
+    else:
+        line = re.search(r"Line:\s*(\d+)", text)
+        where = f"{path}, line {line.group(1)}" if line else str(path)
+        said = _reason(text)
+    return EventLogError(f"{what}: {where} cannot be read: {said}")
 
 
-def _ragged_line(path: Path) -> str:
-    """Name the first line of a CSV that has another number of fields than its header."""
+def _reason(text: str) -> str:
+    fields = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", text)
+    if fields:
+        return _ragged(int(fields.group(2)), int(fields.group(1)))
+    known = re.search(r"[^\n]*([Uu]nterminated|unicode|Maximum line size)[^\n]*", text)
+    return known.group(0).strip() if known else text.strip().splitlines()[0]
+
+
+def _ragged(found: int, expected: int) -> str:
+    return f"it has {found} fields where the header has {expected}."
+
+
+def _broken_line(path: Path) -> tuple[str, str]:
+    """Return where a CSV breaks and why: DuckDB says neither if it is near the beginning."""
+    _, files = source_files(path, "")
+    for file in files:
+        line, expected = 0, 0
+        try:
+            for line, row in _csv_rows(file, "strict"):
+                expected = expected or len(row)
+                if len(row) not in (0, expected):
+                    return f"{file}, line {line}", _ragged(len(row), expected)
+        except UnicodeDecodeError:
+            return str(file), "it is not UTF-8; save it as that."
+        except csv.Error:
+            return f"{file}, line {line + 1}", "its quotes do not match."
+    return str(path), "no CSV with commas between its fields was found in it."
+
+
+def find_line(path: Path, wanted: Mapping[str, Collection[str]]) -> str:
+    """Return ``file, line n`` of the first row that holds a wanted value in each column, if CSV."""
     kind, files = source_files(path, "")
     for file in files if kind == "csv" else []:
-        with file.open(newline="", encoding="utf-8", errors="replace") as stream:
-            reader = csv.reader(stream)
-            header = next(reader, [])
-            for row in reader:
-                if len(row) != len(header):
-                    return f"{file}, line {reader.line_num} ({len(row)} of {len(header)} fields)"
-    return ""
-
-
-def find_line(path: Path, column: str, values: Sequence[str | None]) -> str:
-    """Return ``file, line n`` of the first row whose column holds one of the values, if CSV."""
-    kind, files = source_files(path, "")
-    wanted = {value or "" for value in values}
-    for file in files if kind == "csv" else []:
-        with file.open(newline="", encoding="utf-8", errors="replace") as stream:
-            reader = csv.DictReader(stream)
-            for row in reader:
-                if (row.get(column) or "") in wanted:
-                    return f"{file}, line {reader.line_num}"
+        rows = _csv_rows(file)
+        _, header = next(rows, (0, []))
+        for line, row in rows:
+            found = dict(zip(header, row, strict=False))
+            if row and all(found.get(name, "") in values for name, values in wanted.items()):
+                return f"{file}, line {line}"
     return str(path)
+
+
+def _csv_rows(file: Path, errors: str = "replace") -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows with the number of the line on which each ends; lenient unless strict."""
+    strict = errors == "strict"
+    with file.open(newline="", encoding="utf-8-sig", errors=errors) as stream:
+        reader = csv.reader(stream, strict=strict)
+        try:
+            for row in reader:
+                yield reader.line_num, row
+        except csv.Error:
+            if strict:
+                raise

@@ -71,18 +71,16 @@ def read_pairs(data: OpenDataset, path: Any) -> Any:
 
 
 def batches_of_moments(
-    data: OpenDataset,
-    release: Release,
-    pairs: Any,
-    as_of: int,
+    data: OpenDataset, release: Release, asked: Any
 ) -> Iterator[tuple[pd.DataFrame, Moments]]:
-    """Yield the pairs' ids, sorted by their text, with what the release looks at."""
+    """Yield moments (``user_id, brand_id, as_of``) sorted so, with what the release looks at."""
     engine = data.engine
-    events = with_categories(engine, data.log.before(as_of).table, release.brands)
-    asked = resolve_moments(engine, pairs.mutate(as_of=pa.scalar(as_of).as_py()), release.brands)
-    values = moment_values(engine, events, asked, release.features, release.stages)
-    rows = values.order_by("user_id", "brand_id").to_pyarrow_batches(chunk_size=_BATCH)
+    last = int(asked.as_of.max().to_pyarrow().as_py() or 0)
+    events = with_categories(engine, data.log.before(last).table, release.brands)
+    moments = resolve_moments(engine, asked, release.brands)
+    values = moment_values(engine, events, moments, release.features, release.stages)
     known = set(release.brands.brand_ids)
-    for batch in rows:
+    ids = ["user_id", "brand_id", "as_of"]
+    for batch in engine.batches(values.order_by(*ids), _BATCH):
         frame = batch.to_pandas()
-        yield frame[["user_id", "brand_id"]], moments_of(frame, release.features, known)
+        yield frame[ids], moments_of(frame, release.features, known)

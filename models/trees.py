@@ -97,5 +97,5 @@ class Trees:
 
     def from_text(self, text: str) -> "Trees":
         """Take the booster that `text` wrote."""
-        self.booster_ = lgb.Booster(model_str=text, params={"verbosity": -1}) if text else None
+        self.booster_ = lgb.Booster(model_str=text) if text else None
         return self

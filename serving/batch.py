@@ -95,7 +95,7 @@ def _write(
     stages, buyers, count, unknown = np.zeros(len(names), np.int64), np.zeros(len(horizons)), 0, 0
     schema = _schema(data.log.id_types, names, horizons)
     with pq.ParquetWriter(path, schema) as writer:
-        for ids, moments in batches_of_moments(data, release, pairs, as_of):
+        for ids, moments in batches_of_moments(data, release, pairs.mutate(as_of=as_of)):
             forecast = release.model.predict(moments, horizons)
             n = len(ids)
             writer.write_table(

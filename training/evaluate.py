@@ -78,7 +78,7 @@ def evaluate(
         progress("Forecasting")
         asked = _forecast(data, release, chosen, as_of, known)
         progress("Looking up what happened")
-        outcomes = _outcomes(data, release, asked, as_of, follow_up, known)
+        outcomes = _outcomes(data, release, asked, follow_up, known)
     names = release.model.stages
     baselines = baseline_forecasts(
         {x: rows for x, rows in release.baselines.items() if int(x) in known},
@@ -99,7 +99,7 @@ def _forecast(
     ids, stage, X, forecasts = [], [], [], []
     names = [feature.name for feature in release.features]
     columns = [names.index(name) for name in BASELINE_COLUMNS]
-    for batch, moments in batches_of_moments(data, release, pairs, as_of):
+    for batch, moments in batches_of_moments(data, release, pairs.mutate(as_of=as_of)):
         ids.append(batch)
         stage.append(moments.stage)
         X.append(moments.X[:, columns])
@@ -121,13 +121,12 @@ def _outcomes(
     data: OpenDataset,
     release: Release,
     asked: _Asked,
-    as_of: int,
     follow_up: float,
     horizons: tuple[int, ...],
 ) -> Outcomes:
     engine, n = data.engine, len(asked.ids)
     events = with_categories(engine, data.log.table, release.brands)
-    rows = pa.Table.from_pandas(asked.ids.assign(as_of=as_of, i=np.arange(n)), preserve_index=False)
+    rows = pa.Table.from_pandas(asked.ids.assign(i=np.arange(n)), preserve_index=False)
     moments = resolve_moments(engine, engine.load(rows), release.brands)
     bought = purchases_after(engine, events, moments, n, horizons)
     digest = pd.util.hash_pandas_object(asked.ids, index=False).to_numpy()
