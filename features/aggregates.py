@@ -72,6 +72,7 @@ class Aggregate:
     window : where to look.
     half_life_cycles : for "decayed": the half-life in decision cycles.
     unbranded : only events without a brand (a search for the category).
+    others : only events of other brands than the pair's.
     after : only events later, in the order of events, than one of these kinds in the look-back.
     """
 
@@ -81,6 +82,7 @@ class Aggregate:
     window: Window = Window()
     half_life_cycles: float = 0.0
     unbranded: bool = False
+    others: bool = False
     after: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -91,6 +93,8 @@ class Aggregate:
             raise FeatureError(f"A {self.how} needs half_life_cycles exactly if it is decayed.")
         if self.unbranded and self.scope == "pair":
             raise FeatureError("Events without a brand belong to no pair: use scope 'category'.")
+        if self.others and (self.scope == "pair" or self.unbranded):
+            raise FeatureError("Events of other brands have one, outside the pair: use 'category'.")
         if self.after and self.scope != "pair":
             raise FeatureError("'after' looks at the events of one pair: use scope 'pair'.")
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import ibis
 import numpy as np
 import pyarrow as pa
@@ -12,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from features.engine import Engine
 from features.errors import EventLogError
-from features.sources import read_source
+from features.sources import broken_source, find_line, id_text, read_source
 
 __all__ = ["Brands", "TableSettings", "read_brands"]
 
@@ -77,20 +78,21 @@ class Brands:
 def read_brands(
     engine: Engine, events: Any, settings: TableSettings, folder: Path, default_cycle: int
 ) -> Brands:
-    """Return the brands of the events, and of the brands table if there is one.
+    """Return the brands of the events, and those of the brands table if there is one.
 
     A brand's category is the table's, else the brand's most frequent one in `events` (ties: the
     smallest text). Give it only the events before T.
     """
-    table = _table(engine, settings, folder)
+    listed = {row["brand_id"]: row for row in _table(engine, settings, folder)}
     own = _most_frequent(events)
     seen = dict(zip(own["brand_id"], own["category_id"], strict=True))
-    listed = {row["brand_id"]: row for row in table}
-    names = sorted(seen)
+    names = sorted(listed.keys() | seen.keys())
     rows = [listed.get(name, {}) for name in names]
     return Brands(
         tuple(names),
-        tuple(row.get("category_id") or seen[name] for name, row in zip(names, rows, strict=True)),
+        tuple(
+            row.get("category_id") or seen.get(name) for name, row in zip(names, rows, strict=True)
+        ),
         tuple(int(row.get("decision_cycle_days") or default_cycle) for row in rows),
         default_cycle,
     )
@@ -116,27 +118,43 @@ def _table(engine: Engine, settings: TableSettings, folder: Path) -> list[dict[s
         raise EventLogError(
             f"[brands] path: {path} has no column 'brand_id' (it has: {', '.join(source.columns)})."
         )
-    chosen = {"brand_id": source.brand_id.cast("string")}
-    if "category_id" in source.columns:
-        chosen["category_id"] = source.category_id.cast("string").nullif("")
+    chosen = {
+        name: id_text(source[name], f"[brands] path: {path}")
+        for name in ("brand_id", "category_id")
+        if name in source.columns
+    }
     if "decision_cycle_days" in source.columns:
-        chosen["decision_cycle_days"] = (
-            source.decision_cycle_days.cast("string").nullif("").try_cast("float64")
-        )
-    rows: list[dict[str, Any]] = source.select(**chosen).to_pyarrow().to_pylist()
+        chosen |= _cycles(source.decision_cycle_days)
+    try:
+        rows: list[dict[str, Any]] = source.select(**chosen).to_pyarrow().to_pylist()
+    except duckdb.Error as error:
+        raise broken_source(error, path, "[brands] path") from error
     _check(rows, path)
     return rows
+
+
+def _cycles(column: Any) -> dict[str, Any]:
+    """Return the cycles as numbers, and as they were found."""
+    # Where a column of numbers has a hole, many a program writes it as no number.
+    filled = column.nullif(float("nan")) if column.type().is_floating() else column
+    text = filled.cast("string").nullif("")
+    return {"decision_cycle_days": text.try_cast("float64"), "cycle_found": text}
 
 
 def _check(rows: list[dict[str, Any]], path: Path) -> None:
     seen: set[str] = set()
     for row in rows:
-        cycle = row.get("decision_cycle_days")
-        if cycle is not None and not (cycle == int(cycle) and 1 <= cycle <= MAX_CYCLE_DAYS):
+        name, found = row["brand_id"], row.get("cycle_found")
+        if name is None:
             raise EventLogError(
-                f"[brands] path: {path}, brand {row['brand_id']!r}: decision_cycle_days = {cycle:g}"
+                f"[brands] path: {find_line(path, {'brand_id': {''}})}: a brand without brand_id; "
+                "name it, or take out its line."
+            )
+        if found is not None and row["decision_cycle_days"] not in range(1, MAX_CYCLE_DAYS + 1):
+            raise EventLogError(
+                f"[brands] path: {path}, brand {name!r}: decision_cycle_days = {found}"
                 f"; it must be whole days from 1 to {MAX_CYCLE_DAYS}, or empty."
             )
-        if row["brand_id"] in seen:
-            raise EventLogError(f"[brands] path: {path}: brand {row['brand_id']!r} stands twice.")
-        seen.add(row["brand_id"])
+        if name in seen:
+            raise EventLogError(f"[brands] path: {path}: brand {name!r} stands twice.")
+        seen.add(name)

@@ -5,7 +5,7 @@ the unit in the name where it is not a count. To add a feature, add a line to `_
 engines, the release and the documentation follow.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final, Literal
@@ -15,7 +15,7 @@ from features.errors import FeatureError
 from features.formula import Formula
 from features.vocabulary import KINDS
 
-__all__ = ["WHATS", "Feature", "catalogue", "find_features"]
+__all__ = ["WHATS", "Feature", "catalogue", "find_features", "in_order"]
 
 Group = Literal["engagement", "search", "recency", "commerce", "trend", "profile"]
 
@@ -188,12 +188,12 @@ def _search() -> Iterator[Feature]:
         Aggregate("count", ("search",), "category", Window(30), unbranded=True),
     )
     yield _count("searches", 30, "search", "user")
-    yield _derived(
+    yield Feature(
         "rival_searches_30d",
         "search",
         "count",
         "Searches for other brands of the category in the last 30 days",
-        "searches_30d_category - searches_30d - unbranded_searches_30d_category",
+        Aggregate("count", ("search",), "category", Window(30), others=True),
     )
     yield _derived(
         "search_share_30d",
@@ -307,13 +307,41 @@ def catalogue() -> tuple[Feature, ...]:
     """Return every feature, in the order of the columns."""
     groups = (_engagement, _search, _recency, _commerce, _trend, _profile)
     declared = tuple(feature for group in groups for feature in group())
-    names = {feature.name for feature in declared}
-    if len(names) != len(declared):
+    if len({feature.name for feature in declared}) != len(declared):
         raise FeatureError("Two features of the catalogue have one name.")
-    for feature in declared:
-        if isinstance(feature.source, Formula) and not feature.source.names <= names:
-            raise FeatureError(f"{feature.name}: its formula names what is no feature.")
+    in_order(declared)
     return declared
+
+
+def in_order(features: Iterable[Feature]) -> list[tuple[str, Formula]]:
+    """Return the formulas of the features by name, each after those that it is made of.
+
+    Raises
+    ------
+    FeatureError
+        Where a formula names what is not among the features, or formulas name one another.
+    """
+    waiting = {f.name: f.source for f in features if isinstance(f.source, Formula)}
+    known = {f.name for f in features if f.name not in waiting}
+    ordered: list[tuple[str, Formula]] = []
+    while waiting:
+        ready = {name: formula for name, formula in waiting.items() if formula.names <= known}
+        if not ready:
+            raise _endless(waiting, known)
+        ordered += ready.items()
+        known |= ready.keys()
+        waiting = {name: formula for name, formula in waiting.items() if name not in ready}
+    return ordered
+
+
+def _endless(waiting: Mapping[str, Formula], known: set[str]) -> FeatureError:
+    for name, formula in waiting.items():
+        unheard = sorted(formula.names - known - waiting.keys())
+        if unheard:
+            return FeatureError(f"{name}: its formula names {unheard[0]!r}, which is no feature.")
+    named = frozenset().union(*(formula.names for formula in waiting.values()))
+    circle = ", ".join(name for name in waiting if name in named)
+    return FeatureError(f"Formulas that name one another in a circle: {circle}.")
 
 
 def find_features(declared: list[dict[str, Any]]) -> tuple[Feature, ...]:

@@ -26,22 +26,22 @@ class EngineSettings(BaseModel):
     memory_gb: float = Field(default=3.0, ge=0.5)
 
 
-@ibis.udf.scalar.builtin(name="epoch_us", signature=(("timestamp('UTC')",), "int64"))
+@ibis.udf.scalar.builtin(name="epoch_us", signature=(("timestamp('UTC')",), "int64"))  # type: ignore[untyped-decorator]
 def _epoch_us(instant: Any) -> Any:  # pragma: no cover
     """Microseconds since 1970 in UTC."""
 
 
-@ibis.udf.scalar.builtin(name="epoch_us", signature=(("timestamp",), "int64"))
+@ibis.udf.scalar.builtin(name="epoch_us", signature=(("timestamp",), "int64"))  # type: ignore[untyped-decorator]
 def _epoch_us_local(instant: Any) -> Any:  # pragma: no cover
     """Microseconds since 1970 of a wall clock."""
 
 
-@ibis.udf.scalar.builtin(name="make_timestamptz", signature=(("int64",), "timestamp('UTC')"))
+@ibis.udf.scalar.builtin(name="make_timestamptz", signature=(("int64",), "timestamp('UTC')"))  # type: ignore[untyped-decorator]
 def _make_timestamptz(micros: Any) -> Any:  # pragma: no cover
     """Return the instant of microseconds since 1970."""
 
 
-@ibis.udf.scalar.builtin(name="md5_number_lower", signature=(("string",), "uint64"))
+@ibis.udf.scalar.builtin(name="md5_number_lower", signature=(("string",), "uint64"))  # type: ignore[untyped-decorator]
 def _md5_number_lower(text: Any) -> Any:  # pragma: no cover
     """Half of the MD5 sum, as a number."""
 

@@ -175,8 +175,8 @@ def _amount(column: Any, counts: Any) -> tuple[Any, Any]:
         )
     found = column.nullif("") if kind.is_string() else column
     number = found.try_cast("float64")
-    # Not a number is greater than any for DuckDB, and infinity is greater than any other.
-    good = (number.abs() <= MAX_VALUE).fill_null(False)
+    # Parquet's statistics leave out what is not a number, and DuckDB trusts them to compare.
+    good = (~number.isnan() & (number.abs() <= MAX_VALUE)).fill_null(False)
     return ibis.ifelse(counts & good, number, None), counts & found.notnull() & ~good
 
 
@@ -217,7 +217,7 @@ def _check_rows(
     codes = settings.kind_codes().items()
     kept = {theirs["kind"]: {kind for kind, code in codes if code >= 0}}
     if facts["user_id"]:
-        where = find_line(path, kept | {theirs["user_id"]: [""]})
+        where = find_line(path, kept | {theirs["user_id"]: {""}})
         raise EventLogError(
             f"[events] path: {facts['user_id']:,} events without {theirs['user_id']}"
             f"; the first: {where}. Mend or take out these lines."
@@ -233,10 +233,10 @@ def _check_rows(
 
 
 def _bad_texts(
-    found: Any, count: int, column: str, need: str, kinds: Mapping[str, set[str]], path: Path
+    found: Any, count: int, column: str, need: str, kinds: dict[str, set[str]], path: Path
 ) -> EventLogError:
     example = found.min().to_pyarrow().as_py()
-    where = find_line(path, kinds | {column: [example or ""]})
+    where = find_line(path, kinds | {column: {example or ""}})
     return EventLogError(
         f"[events] path: {count:,} events whose {column} is not {need}, "
         f"such as {example!r}: {where}."

@@ -52,8 +52,11 @@ def sort_records(records: Records) -> Records:
 
 
 def merge_records(old: Records, new: Records) -> Records:
-    """Return both, in order, each identity once; where both have it, the old one stays."""
-    both = np.concatenate([old, new])
+    """Return both, in order, each identity once.
+
+    Where both have it, the old one stays; of several new ones, the first in the order of events.
+    """
+    both = np.concatenate([old, sort_records(new)])
     identity = np.rec.fromarrays([both["id_high"], both["id_low"]])
     _, first = np.unique(identity, return_index=True)
     return sort_records(both[first])

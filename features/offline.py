@@ -7,15 +7,14 @@ numbers, so the result is the same to the bit.
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import ibis
 
 from features.aggregates import DECAY_UNIT, LOOKBACK_DAYS, VALUE_UNIT, Aggregate, Scope
 from features.brands import Brands
-from features.catalogue import Feature
+from features.catalogue import Feature, in_order
 from features.engine import Engine
-from features.formula import Formula
 from features.stages import StageModel
 from features.vocabulary import KIND_CODE, MICROSECONDS_PER_DAY
 
@@ -72,16 +71,14 @@ def moment_values(
     """
     features = tuple(features)
     declared = [f.source for f in features if isinstance(f.source, Aggregate)]
-    columns = {a: f"a{i}" for i, a in enumerate(dict.fromkeys([*declared, *stages.aggregates]))}
-    plans: dict[tuple[Scope, tuple[str, ...]], list[Aggregate]] = defaultdict(list)
-    for aggregate in columns:
-        plans[aggregate.scope, aggregate.after].append(aggregate)
+    columns = {a: f"_a{i}" for i, a in enumerate(dict.fromkeys([*declared, *stages.aggregates]))}
+    plans: dict[_Plan, dict[Aggregate, str]] = defaultdict(dict)
+    for aggregate, name in columns.items():
+        plans[_Plan(aggregate.scope, aggregate.after, aggregate.others)][aggregate] = name
     table = moments
     made = []
-    for (scope, after), aggregates in plans.items():
-        part = _scope_values(
-            engine, events, moments, scope, after, {a: columns[a] for a in aggregates}
-        )
+    for plan, planned in plans.items():
+        part = _scope_values(engine, events, moments, plan, planned)
         made.append(part)
         on = [name for name in part.columns if name in moments.columns]
         table = table.left_join(part, on).drop(*[f"{name}_right" for name in on])
@@ -92,32 +89,37 @@ def moment_values(
     return kept
 
 
+class _Plan(NamedTuple):
+    """What aggregates have in common that are computed together."""
+
+    scope: Scope
+    after: tuple[str, ...]
+    others: bool
+
+
 def _scope_values(
-    engine: Engine,
-    events: Any,
-    moments: Any,
-    scope: Scope,
-    after: tuple[str, ...],
-    columns: Mapping[Aggregate, str],
+    engine: Engine, events: Any, moments: Any, plan: _Plan, columns: Mapping[Aggregate, str]
 ) -> Any:
-    keys = [*_KEYS[scope], "as_of"]
+    keys = [*_KEYS[plan.scope], "as_of"]
+    if plan.others:
+        keys.append("brand_id")
     if any(a.follows_cycle for a in columns):
         keys.append("decision_cycle_days")
     asked = moments.select(*keys).distinct()
     seen = (
-        _scope_events(events, scope, columns)
-        if not after
-        else _events_after(events, columns, after)
+        _events_after(events, columns, plan.after)
+        if plan.after
+        else _scope_events(events, plan, columns)
     )
     lookback = max(a.window.at_most if a.window.cycles else a.window.days for a in columns)
-    joined = asked.join(
-        seen,
-        [
-            *_KEYS[scope],
-            seen.occurred_at < asked.as_of,
-            seen.occurred_at >= asked.as_of - lookback * MICROSECONDS_PER_DAY,
-        ],
-    )
+    on = [
+        *_KEYS[plan.scope],
+        seen.occurred_at < asked.as_of,
+        seen.occurred_at >= asked.as_of - lookback * MICROSECONDS_PER_DAY,
+    ]
+    if plan.others:
+        on.append(seen.event_brand != asked.brand_id)
+    joined = asked.join(seen, on)
     joined = joined.mutate(age=joined.as_of - joined.occurred_at)
     joined = joined.mutate(**_weights(joined, columns))
     sums = {name: _summed(joined, a) for a, name in columns.items()}
@@ -128,14 +130,17 @@ def _codes(kinds: Iterable[str]) -> list[int]:
     return [KIND_CODE[kind] for kind in kinds]
 
 
-def _scope_events(events: Any, scope: Scope, columns: Iterable[Aggregate]) -> Any:
+def _scope_events(events: Any, plan: _Plan, columns: Iterable[Aggregate]) -> Any:
     """Return the scope's events; outside the pair, equal ones are counted together first."""
     kinds = sorted({kind for a in columns for kind in a.kinds})
     rows = events.filter(events.kind.isin(_codes(kinds)))
     rows = rows.mutate(unbranded=rows.brand_id.isnull())
-    if scope == "pair":
+    if plan.scope == "pair":
         return rows.mutate(n=ibis.literal(1, "int64"))
-    by = [*_KEYS[scope], "occurred_at", "local_day", "kind", "unbranded"]
+    by = [*_KEYS[plan.scope], "occurred_at", "local_day", "kind", "unbranded"]
+    if plan.others:
+        rows = rows.filter(~rows.unbranded).rename(event_brand="brand_id")
+        by.append("event_brand")
     return rows.group_by(*by).aggregate(n=rows.count(), value_micros=rows.value_micros.sum())
 
 
@@ -222,8 +227,9 @@ def _with_formulas(
 ) -> Any:
     holds = [stage.holds(values.__getitem__) for stage in stages.stages]
     stage = ibis.cases(
-        *[(hold, level + 1) for level, hold in reversed(list(enumerate(holds)))], else_=0
-    ).cast("int8")
+        *[(hold, ibis.literal(level, "int8")) for level, hold in reversed([*enumerate(holds, 1)])],
+        else_=ibis.literal(0, "int8"),
+    )
     ready = {f.name: values[f.source] for f in features if isinstance(f.source, Aggregate)}
     ready |= {
         f.name: table[f.source].cast("float64") for f in features if isinstance(f.source, str)
@@ -231,9 +237,6 @@ def _with_formulas(
     # A column that a feature shares with the moments (decision_cycle_days) stands once.
     carried = [name for name in carried if name not in ready]
     result = table.select(*carried, **ready, stage=stage)
-    waiting = [f for f in features if isinstance(f.source, Formula)]
-    while waiting:
-        now = [f for f in waiting if f.source.names <= set(result.columns)]  # type: ignore[union-attr]
-        result = result.mutate(**{f.name: f.source.evaluate(result) for f in now})  # type: ignore[union-attr]
-        waiting = [f for f in waiting if f not in now]
+    for name, formula in in_order(features):
+        result = result.mutate(**{name: formula.evaluate(result)})
     return result.select(*carried, *[f.name for f in features], "stage")

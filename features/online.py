@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from features.aggregates import DECAY_UNIT, LOOKBACK_DAYS, VALUE_UNIT, Aggregate
-from features.catalogue import Feature
-from features.formula import Formula
+from features.catalogue import Feature, in_order
 from features.stages import StageModel
 from features.vocabulary import MICROSECONDS_PER_DAY, kind_mask
 
@@ -31,6 +30,7 @@ _SPEC: Final = np.dtype(
         ("at_most", "i8"),
         ("half_life", "i8"),
         ("unbranded", "i8"),
+        ("others", "i8"),
         ("after", "i8"),
     ]
 )
@@ -70,7 +70,7 @@ class OnlineFeatures:
         self._columns = {a: i for i, a in enumerate(dict.fromkeys([*declared, *stages.aggregates]))}
         self._half_lives = sorted({a.half_life_cycles for a in self._columns})
         self._spec = np.array([self._spec_row(a) for a in self._columns], dtype=_SPEC)
-        self._formulas = _in_order(self.features)
+        self._formulas = in_order(self.features)
 
     def _spec_row(self, a: Aggregate) -> tuple[int, ...]:
         return (
@@ -82,6 +82,7 @@ class OnlineFeatures:
             a.window.at_most,
             self._half_lives.index(a.half_life_cycles),
             int(a.unbranded),
+            int(a.others),
             kind_mask(a.after),
         )
 
@@ -143,17 +144,6 @@ class OnlineFeatures:
             holds = declared.holds(lambda a: finished[:, self._columns[a]])
             stage[holds] = level
         return stage
-
-
-def _in_order(features: tuple[Feature, ...]) -> list[tuple[str, Formula]]:
-    """Return the formulas, those that others need first."""
-    waiting = {f.name: f.source for f in features if isinstance(f.source, Formula)}
-    ordered: list[tuple[str, Formula]] = []
-    while waiting:
-        ready = {n: s for n, s in waiting.items() if not (s.names & (set(waiting) - {n}))}
-        ordered += ready.items()
-        waiting = {n: s for n, s in waiting.items() if n not in ready}
-    return ordered
 
 
 def _decay_weights(cycles: Ints, half_lives: list[float]) -> Ints:
@@ -223,6 +213,7 @@ def _aggregate(
                     continue
                 counts = (spec[j].mask & bit) != 0 and age <= reach[j]
                 counts = counts and (spec[j].unbranded == 0 or brand[e] < 0)
+                counts = counts and (spec[j].others == 0 or (brand[e] >= 0 and not in_pair))
                 counts = counts and (spec[j].after == 0 or seen[j])
                 if spec[j].after & bit:
                     seen[j] = True

@@ -17,8 +17,13 @@ __all__ = ["broken_source", "find_line", "id_text", "read_source", "source_files
 
 _FORMATS: Final = {".parquet": "parquet", ".csv": "csv"}
 
-# Ibis has no name for the one, and DuckDB rounds both to microseconds, into the future.
-_NANOSECONDS: Final = {"TIMESTAMP_NS": "make_timestamp", "TIMESTAMPTZ_NS": "make_timestamptz"}
+# What Ibis has no name for, or what DuckDB would round to microseconds, into the future.
+_MICROSECONDS: Final = "((epoch_ns({0}) - CASE WHEN epoch_ns({0}) < 0 THEN 999 ELSE 0 END) // 1000)"
+_READ_AS: Final = {
+    "TIMESTAMP_NS": f"make_timestamp{_MICROSECONDS}",
+    "TIMESTAMPTZ_NS": f"make_timestamptz{_MICROSECONDS}",
+    '"NULL"': "CAST({0} AS VARCHAR)",
+}
 
 
 def source_files(path: Path, what: str) -> tuple[str, list[Path]]:
@@ -110,22 +115,20 @@ def _without_patterns(name: str) -> str:
 
 
 def _parquet(engine: Engine, names: list[str]) -> Any:
-    """Return the files as a view; nanoseconds are cut to microseconds, like those of text."""
+    """Return the files as a view; nanoseconds are cut off, as they are from text."""
     listed = ", ".join("'" + name.replace("'", "''") + "'" for name in names)
     read = f"FROM read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"
     columns = engine.con.raw_sql(f"DESCRIBE {read}").fetchall()
-    cut = [_in_microseconds(name, kind) for name, kind, *_ in columns if kind in _NANOSECONDS]
-    replaced = f"REPLACE ({', '.join(cut)}) " if cut else ""
+    others = [_read_as(name, kind) for name, kind, *_ in columns if kind in _READ_AS]
+    replaced = f"REPLACE ({', '.join(others)}) " if others else ""
     view = ibis.util.gen_name("source")
     engine.con.raw_sql(f'CREATE TEMP VIEW "{view}" AS SELECT * {replaced}{read}')
     return engine.con.table(view)
 
 
-def _in_microseconds(name: str, kind: str) -> str:
+def _read_as(name: str, kind: str) -> str:
     column = '"' + name.replace('"', '""') + '"'
-    nanoseconds = f"epoch_ns({column})"
-    down = f"({nanoseconds} - CASE WHEN {nanoseconds} < 0 THEN 999 ELSE 0 END) // 1000"
-    return f"{_NANOSECONDS[kind]}({down}) AS {column}"
+    return f"{_READ_AS[kind].format(column)} AS {column}"
 
 
 def id_text(column: Any, where: str) -> Any:

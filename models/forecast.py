@@ -104,11 +104,13 @@ class ForecastModel:
         learnt = self._learnt(moments.only(known), horizons)
         return Forecast(
             horizons,
-            *(
-                None if a is None else _merged(known, a, b)
-                for a, b in zip(_arrays(learnt), _arrays(prior), strict=True)
-            ),
-        )  # type: ignore[arg-type]
+            _merged(known, learnt.p_purchase, prior.p_purchase),
+            _merged(known, learnt.p_outcome, prior.p_outcome),
+            _merged(known, learnt.p_at, prior.p_at),
+            None
+            if learnt.value is None or prior.value is None
+            else _merged(known, learnt.value, prior.value),
+        )
 
     def _learnt(self, moments: Moments, horizons: tuple[int, ...]) -> Forecast:
         demand = self.demand.of(moments.brands)
@@ -166,10 +168,6 @@ def model_matrix(moments: Moments, cells: CellMeans, demand: Floats, bins: int) 
     if relative.shape[1] > bins:
         extra.append(relative[:, bins:].mean(axis=1))
     return np.column_stack([moments.X, moments.stage, demand, *extra])
-
-
-def _arrays(forecast: Forecast) -> tuple[Floats | None, ...]:
-    return forecast.p_purchase, forecast.p_outcome, forecast.p_at, forecast.value
 
 
 def _merged(known: npt.NDArray[np.bool_], a: Floats, b: Floats) -> Floats:

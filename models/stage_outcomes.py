@@ -168,7 +168,7 @@ class NextStage:
                 lost = starts[:, b] - (at_x[:, column] if inside else ends[:, b])
                 result[:, column, 1:] += lost[:, None] * share[:, b]
             result[:, column, 0] = at_x[:, column]
-        return result / result.sum(axis=2, keepdims=True)
+        return np.asarray(result / result.sum(axis=2, keepdims=True))
 
     def to_dict(self) -> dict[str, Any]:
         """Return what was learnt besides the trees, as plain data."""

@@ -48,7 +48,7 @@ class ScoreAnswer(BaseModel):
     status: list[str]
 
 
-class Refused(BentoMLException):
+class Refused(BentoMLException):  # type: ignore[misc]
     """A request that cannot be answered, with the words of the command line."""
 
     error_code = HTTPStatus.UNPROCESSABLE_ENTITY
@@ -90,7 +90,7 @@ class Stagecast:
         gc.freeze()
         gc.set_threshold(50_000, 50, 100)
 
-    @bentoml.api(route="/v1/score")
+    @bentoml.api(route="/v1/score")  # type: ignore[untyped-decorator]
     def score(
         self,
         pairs: Annotated[list[Pair], Field(min_length=1, max_length=MOST_PAIRS)],

@@ -22,7 +22,9 @@ class Terminal:
 
     def __init__(self, as_json: bool) -> None:
         self.as_json = as_json
-        self._out = Console(file=sys.stdout, highlight=False, soft_wrap=True)
+        # In a file or a pipe nothing is folded.
+        width = None if sys.stdout.isatty() else 140
+        self._out = Console(file=sys.stdout, highlight=False, width=width)
         self._err = Console(file=sys.stderr, highlight=False)
 
     @contextmanager
@@ -37,7 +39,7 @@ class Terminal:
     def say(self, *sentences: str) -> None:
         """Print sentences for people."""
         for sentence in sentences if not self.as_json else ():
-            self._out.print(sentence, markup=False)
+            self._out.print(sentence, markup=False, soft_wrap=not self._out.is_terminal)
 
     def note(self, sentences: Sequence[str]) -> None:
         """Print what was handled on the way, to standard error."""
@@ -51,7 +53,7 @@ class Terminal:
         if self.as_json:
             return
         table = Table(
-            title=title,
+            title=title or None,
             title_justify="left",
             title_style="bold",
             box=None,

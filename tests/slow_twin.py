@@ -122,6 +122,8 @@ def counted_events(aggregate, events, moment):
     chosen = [e for e in mine if e.kind in aggregate.kinds and inside(e, moment, days)]
     if aggregate.unbranded:
         chosen = [e for e in chosen if e.brand is None]
+    if aggregate.others:
+        chosen = [e for e in chosen if e.brand is not None and e.brand != moment.brand]
     if aggregate.after:
         first = [e for e in mine if e.kind in aggregate.after and inside(e, moment, 365)][:1]
         chosen = [e for e in chosen if first and e.place > first[0].place]

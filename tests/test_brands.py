@@ -1,5 +1,7 @@
 """Brands: their categories and decision cycles, from a table, else from the events."""
 
+import math
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -34,6 +36,16 @@ def brands(tmp_path):
             path = "brands.csv"
             (tmp_path / path).write_text(text)
         return brands_of(tmp_path, path)
+
+    return of_table
+
+
+@pytest.fixture
+def parquet(tmp_path):
+    def of_table(**columns):
+        (tmp_path / "log.csv").write_text(EVENTS)
+        pq.write_table(pa.table(columns), tmp_path / "brands.parquet")
+        return brands_of(tmp_path, "brands.parquet")
 
     return of_table
 
@@ -73,6 +85,12 @@ def test_brands_come_back_from_their_data(brands):
         ),
         ("brand_id,decision_cycle_days\nb1,366\n", "decision_cycle_days = 366"),
         ("brand_id,decision_cycle_days\nb1,7.5\n", "decision_cycle_days = 7.5"),
+        (
+            "brand_id,category_id\nb1,tea\n,coffee\n",
+            "brands.csv, line 3: a brand without brand_id; name it, or take out its line.",
+        ),
+        ("", "brands.csv is empty; its first line must be the names of the columns."),
+        ("brand_id\nb1\nb2,tea\n", "line 3 cannot be read: it has 2 fields where the header has"),
     ],
 )
 def test_a_table_that_cannot_be_meant_is_refused(brands, text, says):
@@ -82,23 +100,36 @@ def test_a_table_that_cannot_be_meant_is_refused(brands, text, says):
     assert says in str(caught.value)
 
 
-@pytest.mark.xfail(reason="nan and inf break int(), and other text falls back without a word")
 @pytest.mark.parametrize("cycle", ["nan", "inf", "soon"])
 def test_a_cycle_that_is_no_number_is_refused(brands, cycle):
     with pytest.raises(EventLogError, match="whole days from 1 to 365"):
         brands(f"brand_id,decision_cycle_days\nb1,{cycle}\n")
 
 
-@pytest.mark.xfail(reason="a brand of the table that the log has not met is unknown")
 def test_a_brand_that_only_the_table_knows_has_its_category_and_cycle(brands):
-    found = brands("brand_id,category_id,decision_cycle_days\nnew,tea,70\n")
+    found = brands("brand_id,category_id,decision_cycle_days\nnew,tea,70\na new one,,\n")
+    assert found.brand_ids == ("a new one", "b1", "b2", "b3", "new")
     assert found.category()["new"] == "tea"
     assert found.cycle()["new"] == 70
+    assert found.category()["a new one"] is None
+    assert found.cycle()["a new one"] == 30
 
 
-@pytest.mark.xfail(reason="ids with a point become text like 1.0 and never match")
-def test_ids_with_a_point_are_refused_in_the_table_too(tmp_path):
-    (tmp_path / "log.csv").write_text(EVENTS)
-    pq.write_table(pa.table({"brand_id": [1.0, None]}), tmp_path / "brands.parquet")
+@pytest.mark.parametrize("table", [
+    {"brand_id": [1.0, None]}, {"brand_id": ["b1", "b2"], "category_id": [1.0, None]},
+])  # fmt: skip
+def test_ids_with_a_point_are_refused_in_the_table_too(parquet, table):
     with pytest.raises(EventLogError, match="numbers with a point"):
-        brands_of(tmp_path, "brands.parquet")
+        parquet(**table)
+
+
+def test_a_number_that_is_none_is_no_cycle_and_infinity_is_refused(parquet):
+    found = parquet(brand_id=["b1", "b2"], decision_cycle_days=[math.nan, 7.0])
+    assert found.cycle() == {"b1": 30, "b2": 7, "b3": 30}
+    with pytest.raises(EventLogError, match="decision_cycle_days = inf; it must be whole days"):
+        parquet(brand_id=["b1"], decision_cycle_days=[math.inf])
+
+
+def test_ids_and_categories_may_be_whole_numbers(parquet):
+    found = parquet(brand_id=[1, 2], category_id=[7, None])
+    assert found.category() == {"1": "7", "2": None, "b1": "tea", "b2": "coffee", "b3": None}

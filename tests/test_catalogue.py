@@ -8,7 +8,7 @@ from itertools import chain
 import pytest
 
 from features.aggregates import Aggregate, Window
-from features.catalogue import WHATS, Feature, catalogue, find_features
+from features.catalogue import WHATS, Feature, catalogue, find_features, in_order
 from features.errors import FeatureError
 from features.formula import Formula
 from features.vocabulary import KIND_CODE, KINDS, kind_mask
@@ -50,7 +50,8 @@ def test_a_feature_is_told_to_people(feature):
 @pytest.mark.parametrize("feature", COUNTED)
 def test_a_name_says_window_scope_and_unit_of_its_aggregate(feature):
     source = feature.source
-    ending = "" if source.scope == "pair" else f"_{source.scope}"
+    ending = "" if source.scope == "pair" or source.others else f"_{source.scope}"
+    assert feature.name.startswith("rival_") == source.others
     assert feature.name.endswith(ending)
     bare = feature.name.removesuffix(ending)
     if source.how in ("last", "first"):
@@ -108,6 +109,29 @@ def test_the_kinds_stand_in_the_order_of_the_contract():
     assert kind_mask(("impression", "note_bounce")) == 0b101
 
 
+def formulas(**texts):
+    return [Feature(name, "search", "ratio", "", Formula(text)) for name, text in texts.items()]
+
+
+def test_formulas_stand_after_those_that_they_are_made_of():
+    count = Feature("n", "search", "count", "", Aggregate("count", ("search",)))
+    ordered = in_order([*formulas(a="b / c", b="c + n", c="n / 2"), count])
+    assert [name for name, _ in ordered] == ["c", "b", "a"]
+
+
+@pytest.mark.parametrize(
+    ("texts", "says"),
+    [
+        ({"a": "b + 1", "b": "c", "c": "b / 2"}, "in a circle: b, c."),
+        ({"a": "a + 1"}, "in a circle: a."),
+        ({"a": "b + 1", "b": "unheard"}, "b: its formula names 'unheard', which is no feature."),
+    ],
+)
+def test_formulas_that_never_end_or_name_nothing_are_refused(texts, says):
+    with pytest.raises(FeatureError, match=re.escape(says)):
+        in_order(formulas(**texts))
+
+
 def test_a_stored_catalogue_finds_its_features_again():
     assert find_features(stored()) == catalogue()
     assert find_features(list(reversed(stored()))) == tuple(reversed(catalogue()))
@@ -159,6 +183,17 @@ def test_a_window_that_no_history_covers_is_refused(window, says):
             "A count needs half_life_cycles exactly if it is decayed",
         ),
         ({"how": "count", "kinds": ("search",), "unbranded": True}, "use scope 'category'"),
+        ({"how": "count", "kinds": ("search",), "others": True}, "outside the pair: use"),
+        (
+            {
+                "how": "count",
+                "kinds": ("search",),
+                "scope": "category",
+                "others": True,
+                "unbranded": True,
+            },
+            "Events of other brands have one",
+        ),
         (
             {"how": "count", "kinds": ("search",), "scope": "user", "after": ("purchase",)},
             "'after' looks at the events of one pair: use scope 'pair'",

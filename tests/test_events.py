@@ -1,5 +1,7 @@
 """Reading the event log: what is refused, and in which words; what is handled, and what is said."""
 
+import math
+import tomllib
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -181,8 +183,7 @@ def test_a_broken_log_is_refused_with_what_where_and_a_way_out(csv, text, says):
 def test_a_broken_line_far_into_a_file_is_named_by_its_number(csv):
     path = csv(HEADER + GOOD * 30_000 + "u1,b1\n" + GOOD)
     assert refusal(path) == (
-        "[events] path: log.csv, line 30002 cannot be read: it has 2 fields where the header "
-        "has 4."
+        "[events] path: log.csv, line 30002 cannot be read: it has 2 fields where the header has 4."
     )
 
 
@@ -210,7 +211,73 @@ def test_a_value_that_is_no_number_is_refused_with_its_line(csv, value):
     )
 
 
-@pytest.mark.parametrize("column", ["user_id", "brand_id"])
+def test_events_without_a_kind_are_named_beside_the_unknown_kind(csv):
+    text = HEADER + "u1,b1,,2025-01-01\nu1,b1,zap,2025-01-01\n"
+    assert "'zap' (1 events; also ''), first in log.csv, line 3." in refusal(csv(text))
+
+
+@pytest.mark.parametrize(
+    ("kind", "key"),
+    [
+        ("zap-1", "zap-1"), ("my kind", '"my kind"'), ("note.read", '"note.read"'),
+        ("'it'", '"\'it\'"'), ("点赞", '"点赞"'), ("", '""'),
+    ],
+)  # fmt: skip
+def test_the_hint_for_an_unknown_kind_is_toml_that_works(parquet, kind, key):
+    path = parquet(kind=[kind, "search"])
+    assert f"({key} = false)." in refusal(path)
+    _, rows = read(path, kinds=tomllib.loads(f"{key} = false"))
+    assert [KINDS[code] for code in rows.kind] == ["search"]
+
+
+def test_events_whose_kind_is_null_are_mapped_like_those_whose_kind_is_empty(parquet):
+    _, rows = read(parquet(kind=[None, "", "search"]), kinds={"": "like"})
+    assert [KINDS[code] for code in rows.kind] == ["like", "like", "search"]
+
+
+def test_the_line_is_of_an_event_that_counts(csv):
+    settings = {"kinds": {"zap": False}}
+    log = csv(HEADER + "u1,b1,zap,soon\nu1,b1,search,soon\n")
+    assert refusal(log, **settings).endswith("such as 'soon': log.csv, line 3.")
+    log = csv(HEADER + ",b1,zap,2025-01-01\n,b1,search,2025-01-01\n")
+    assert "the first: log.csv, line 3." in refusal(log, **settings)
+    log = csv(WITH_VALUES + "u1,b1,like,2025-01-01,x\nu1,b1,purchase,2025-01-01,x\n")
+    assert refusal(log).endswith("such as 'x': log.csv, line 3.")
+
+
+def test_a_mark_at_the_beginning_hides_no_line(csv):
+    log = csv("\ufeff" + HEADER + GOOD + ",b1,search,2025-01-01\n")
+    assert "the first: log.csv, line 3." in refusal(log)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_value_that_is_no_number_is_refused_in_parquet_too(parquet, value):
+    path = parquet(kind=["purchase", "refund"], value=pa.array([1.0, value]))
+    assert refusal(path) == (
+        "[events] path: 1 events whose value is not an amount between -1e+09 and 1e+09, "
+        f"such as '{value}': log.parquet."
+    )
+
+
+def test_values_of_another_type_are_refused(parquet):
+    assert refusal(parquet(kind=["purchase"], value=[[1.0]])) == (
+        "[events] columns.value: 'value' holds array<float64>; amounts are numbers."
+    )
+
+
+@pytest.mark.parametrize(
+    ("ids", "found"),
+    [([True, False], "boolean"), ([["u"], ["v"]], "array<string>"), ([b"u", b"v"], "binary")],
+)
+@pytest.mark.parametrize("column", ["user_id", "brand_id", "category_id", "event_id"])
+def test_ids_of_another_type_are_refused(parquet, column, ids, found):
+    assert refusal(parquet(**{column: ids})) == (
+        f"[events] columns.{column}: '{column}' holds {found}; ids are text or whole numbers. "
+        "Write them as one of these."
+    )
+
+
+@pytest.mark.parametrize("column", ["user_id", "brand_id", "category_id", "event_id"])
 def test_ids_with_a_point_are_refused(parquet, column):
     # Pandas makes whole numbers such where one of them is missing.
     assert refusal(parquet(**{column: [1.0, None]})) == (
@@ -328,6 +395,20 @@ def test_a_folders_name_does_not_overwrite_a_column(csv, tmp_path):
     assert rows.user_id.tolist() == ["u1"]
 
 
+def test_a_folders_name_adds_no_column(parquet, tmp_path):
+    parquet("events/value=9/category_id=c/log.parquet", kind=["purchase"])
+    log, rows = read(tmp_path / "events")
+    assert rows.category_id.isna().all()
+    assert not log.has_values
+
+
+@pytest.mark.parametrize("name", ["logs[1]/a[b]*?.csv", "log's/{a,b}.csv", "~/log.csv"])
+def test_a_folder_may_have_any_name_too(csv, tmp_path, name):
+    csv(HEADER + GOOD, f"events/{name}")
+    _, rows = read(tmp_path / "events")
+    assert len(rows) == 1
+
+
 # Instants and zones -------------------------------------------------------------------------
 
 
@@ -367,6 +448,25 @@ def test_instants_may_be_text(csv, text, expected):
 def test_text_without_a_zone_is_said_too(csv):
     naive = csv(HEADER + "u1,b1,search,2025-01-01 10:00:00\n")
     assert read(naive, time_zone="Asia/Shanghai")[0].said == NAIVE
+
+
+def test_text_with_a_zone_is_not_said_and_one_without_among_them_is(csv):
+    zoned = [f"u1,b1,search,2025-01-01{rest}\n" for rest in (
+        "T10:00:00Z", " 10:00:00+01:00", " 10:00-08", " 10:00:00 UTC", " 10:00:00 Asia/Shanghai",
+    )]  # fmt: skip
+    assert read(csv(HEADER + "".join(zoned)))[0].said == ()
+    for naive in ("2025-01-01", "2025-01-01T10:00:00.5", "2025-01-01 10:00"):
+        text = HEADER + "".join(zoned) + f"u1,b1,search,{naive}\n"
+        assert read(csv(text))[0].said == NAIVE
+
+
+@pytest.mark.parametrize("zone", [None, "UTC"])
+@pytest.mark.parametrize("nanoseconds", [1_999, 1_000, 999, 500, -1, -1_000])
+def test_nanoseconds_never_move_an_event_into_the_future(parquet, zone, nanoseconds):
+    instants = pa.array([NEW_YEAR * 1_000 + nanoseconds, nanoseconds], pa.timestamp("ns", zone))
+    _, rows = read(parquet(occurred_at=instants))
+    expected = [nanoseconds // 1_000, NEW_YEAR + nanoseconds // 1_000]
+    assert rows.occurred_at.tolist() == expected
 
 
 def test_dates_are_midnights_in_the_zone(parquet):
@@ -475,6 +575,20 @@ def test_ids_in_csv_are_text_as_they_stand(csv):
     assert log.id_types == {"user_id": "text", "brand_id": "text"}
 
 
+def test_ids_of_other_whole_types_are_their_text(parquet):
+    many = pa.array([Decimal("12345678901234567890"), Decimal(7)], pa.decimal128(20, 0))
+    log, rows = read(parquet(user_id=many, category_id=pa.nulls(2), event_id=pa.nulls(2)))
+    assert rows.user_id.tolist() == ["12345678901234567890", "7"]
+    assert rows.category_id.isna().all()
+    assert log.id_types["user_id"] == "text"
+
+
+def test_a_line_that_begins_with_a_hash_is_an_event(csv):
+    text = HEADER + GOOD + "#u2,b1,search,2025-01-01T11:00:00Z\n# u3,b#,like,2025-01-02\n"
+    _, rows = read(csv(text))
+    assert rows.user_id.tolist() == ["u1", "#u2", "# u3"]
+
+
 def test_ids_may_hold_any_letter_and_stay_apart(parquet, csv):
     ids = ["é", "e\u0301", "u\x00x", "🦊\n\"'", " u ", "u", "U", "İ", "ß", "ss", "用户"]
     _, rows = read(parquet(user_id=ids, brand_id=ids[::-1], event_id=ids))
@@ -514,6 +628,13 @@ def test_values_are_kept_in_millionths(csv, value, micros):
 def test_values_may_be_numbers_of_any_type(parquet, values):
     _, rows = read(parquet(kind=["purchase"], value=values))
     assert rows.value_micros.tolist() == [5_000_000]
+
+
+@pytest.mark.parametrize("value", ["nan", "a lot", "1e99", "3"])
+def test_the_value_of_another_kind_is_not_read(csv, value):
+    _, rows = read(csv(WITH_VALUES + f"u1,b1,like,2025-01-01,{value}\nu1,b1,refund,2025-01-02,2"))
+    assert rows.value_micros.isna().tolist() == [True, False]
+    assert rows.value_micros[1] == 2_000_000
 
 
 def test_columns_and_kinds_are_mapped_and_dropped(csv):
@@ -577,10 +698,16 @@ ALL_KINDS = ", ".join(KINDS)
             f"note_read = 'read': 'read' is no kind of ours ({ALL_KINDS}); the wrong way round? "
             "Write read = 'note_read'",
         ),
+        (
+            {"kinds": {"search": "my note"}},
+            f"search = 'my note': 'my note' is no kind of ours ({ALL_KINDS}); the wrong way round? "
+            "Write \"my note\" = 'search'",
+        ),
         ({"kinds": {"read": "zap"}}, f"read = 'zap': 'zap' is no kind of ours ({ALL_KINDS})"),
         ({"time_zone": "Mars"}, "'Mars' is no time zone; write one like 'Asia/Shanghai'"),
         ({"time_zone": ""}, "'' is no time zone"),
         ({"time_zone": "../secrets"}, "'../secrets' is no time zone"),
+        ({"time_zone": "localtime"}, "'localtime' is a time zone that DuckDB does not know; write"),
         ({"settle_days": -1}, "greater than or equal to 0"),
         ({"settle_days": 366}, "less than or equal to 365"),
         ({"colums": {}}, "Extra inputs are not permitted"),

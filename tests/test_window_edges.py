@@ -59,7 +59,7 @@ def test_an_event_counts_for_exactly_as_long_as_its_window(engine, feature):
     source = feature.source
     worth = {"count": len(source.kinds), "sum": 2.5, "days": 1}[source.how]
     found = values_by_age(engine)[feature.name]
-    worth *= not source.unbranded
+    worth *= not (source.unbranded or source.others)
     assert found.to_dict() == {age: worth * seen(age, source.window.days) for age in AGES}
 
 

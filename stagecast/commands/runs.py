@@ -92,8 +92,8 @@ def evaluate(
 
 _NAMES = {
     "model": "Stagecast",
-    "recency_frequency": "recency and frequency",
-    "base_rate": "base rate of the stage",
+    "recency_frequency": "recency-frequency",
+    "base_rate": "base rate",
 }
 
 
@@ -110,15 +110,15 @@ def show_evaluation(terminal: Terminal, evaluation: Mapping[str, Any], title: st
     terminal.table(
         title,
         [
-            "purchase within",
+            "within",
             "forecast by",
             "buyers",
             "AUC",
             "AP",
             "log loss",
             "Brier",
-            "predicted / observed",
-            "lift at 5 %",
+            "Σp / Σy",
+            "lift 5 %",
         ],
         rows,
         left=2,

@@ -13,10 +13,9 @@ from stagecast.simulation.scene import DAY_SECONDS, NOWHERE, Scene, written
 from stagecast.simulation.session import session
 from stagecast.simulation.shop import bought_elsewhere
 
-__all__ = ["ALL_SESSIONS", "dawn", "rest_of_day"]
+__all__ = ["dawn", "rest_of_day"]
 
 
-ALL_SESSIONS: Final = 1_000_000
 # The hours about which people take up their telephones, and how far from them.
 PEAK_HOURS: Final = np.array([9.0, 12.5, 18.5, 21.6])
 PEAK_SPREAD: Final = np.array([1.3, 0.8, 1.0, 1.2])
@@ -189,13 +188,9 @@ def _starts(scene: Scene) -> Floats:
 
 
 @compiled
-def rest_of_day(scene: Scene, sessions: int) -> int:
-    """Live the day from where the user is in it; stop after so many sessions; return how many.
-
-    The beginnings are a Poisson process, so those after any instant owe nothing to those before:
-    a day that was left in the middle may be drawn anew from there.
-    """
-    lived = 0
+def _sessions(scene: Scene) -> bool:
+    """Live the sessions that begin today, from the clock on; say whether the stream forked."""
+    forks = scene.forks_after > 0
     for start in _starts(scene):
         if start < scene.person[at.BUSY_UNTIL]:
             continue
@@ -203,8 +198,18 @@ def rest_of_day(scene: Scene, sessions: int) -> int:
         scene.second = max(start, scene.person[at.BUSY_UNTIL])
         session(scene)
         scene.person[at.BUSY_UNTIL] = scene.second + REST_SECONDS
-        lived += 1
-        if lived == sessions:
-            return lived
+        if forks and scene.forks_after == 0:
+            return True
+    return False
+
+
+@compiled
+def rest_of_day(scene: Scene) -> None:
+    """Live the day.
+
+    The beginnings of sessions are a Poisson process, so those after any instant owe nothing to
+    those before: where the stream forks, the rest of the day is drawn anew.
+    """
+    while _sessions(scene):
+        pass
     _settle(scene, DAY_SECONDS)
-    return lived

@@ -84,7 +84,7 @@ def count_futures(past: Any, log: Log, first_life: int, end_life: int, question:
     Parameters
     ----------
     past : the user's events before the question, in order of time.
-    log : the futures' events from then on, future after future.
+    log : the futures' events, future after future; what lies before the question is passed over.
     """
     for place in range(question.brands.size):
         marks = np.full(MARKS, LONG_AGO, np.int64)
@@ -94,5 +94,7 @@ def count_futures(past: Any, log: Log, first_life: int, end_life: int, question:
             end = first
             while end < log.length[0] and log.rows[end].user == life:
                 end += 1
+            while first < end and log.rows[first].at < question.as_of:
+                first += 1
             _count_path(log.rows, first, end, question, place, marks.copy(), counts)
             first = end

@@ -8,7 +8,7 @@ import numpy as np
 from stagecast.simulation import kinds
 from stagecast.simulation import places as at
 from stagecast.simulation.compilation import Integers, compiled
-from stagecast.simulation.dynamics import ALL_SESSIONS, dawn, rest_of_day
+from stagecast.simulation.dynamics import dawn, rest_of_day
 from stagecast.simulation.people import born
 from stagecast.simulation.scene import (
     DAY_MICROSECONDS,
@@ -39,16 +39,10 @@ class Log(NamedTuple):
 
 
 class Span(NamedTuple):
-    """Whole days ``[first_day, end_day)``; or parts of the first.
-
-    Where it ``resumes``, lives stand in the first day, after some of its sessions. After so many
-    ``sessions`` a day is left as it stands; that is for spans of one day.
-    """
+    """Whole days ``[first_day, end_day)``."""
 
     first_day: int
     end_day: int
-    resumes: bool = False
-    sessions: int = ALL_SESSIONS
 
 
 def blank_log(capacity: int) -> Log:
@@ -98,9 +92,8 @@ def live_block(scenes: Any, world: World, lives: Any, log: Log, first: int, span
         enter(scene, lives[place])
         for day in range(max(span.first_day, int(scene.person[at.JOINS])), span.end_day):
             begin_day(scene, world, day)
-            if day > span.first_day or not span.resumes:
-                dawn(scene)
-            rest_of_day(scene, span.sessions)
+            dawn(scene)
+            rest_of_day(scene)
             _keep(scene, world, log, place)
         leave(scene, lives[place])
     return int(lives.size)

@@ -11,6 +11,7 @@ import numpy as np
 
 from stagecast.simulation import places as at
 from stagecast.simulation.compilation import Floats, Integers, Words, compiled
+from stagecast.simulation.kinds import IMPRESSION
 from stagecast.simulation.randomness import exponential
 from stagecast.simulation.world import BRAND_CATEGORY, CATEGORIES, CHANNELS, World
 
@@ -29,6 +30,8 @@ _LIFE_FIELDS: Final[list[Any]] = [
     ("wants", "f8", (len(CATEGORIES), at.WANT_SIZE)),
     ("ties", "f8", (BRANDS, at.TIE_SIZE)),
     ("rng", "u8", (1,)),
+    ("forks_after", "i8"),
+    ("fork", "u8"),
 ]
 _WORLD_FIELDS: Final[list[Any]] = [
     ("seed", "i8"),
@@ -57,12 +60,17 @@ SCENE: Final = np.dtype(_WORLD_FIELDS + _DAY_FIELDS + _LIFE_FIELDS, align=True)
 
 
 class Life(Protocol):
-    """One user's state: ``person``, ``wants`` (categories, .), ``ties`` (brands, .), a stream."""
+    """One user's state: ``person``, ``wants`` (categories, .), ``ties`` (brands, .), a stream.
+
+    ``forks_after`` more acts the stream becomes ``fork``; where that is 0 it goes on.
+    """
 
     person: Floats
     wants: Floats
     ties: Floats
     rng: Words
+    forks_after: int
+    fork: np.uint64
 
 
 class Scene(Life, Protocol):
@@ -113,6 +121,7 @@ def furnished_scene(world: World) -> Any:
 @compiled
 def _copy_life(source: Life, target: Life) -> None:
     target.rng[0] = source.rng[0]
+    target.forks_after, target.fork = source.forks_after, source.fork
     for place in range(at.PERSON_SIZE):
         target.person[place] = source.person[place]
     for category in range(CATEGORY_COUNT):
@@ -152,7 +161,7 @@ def begin_day(scene: Scene, world: World, day: int) -> None:
 def written(scene: Scene, kind: int, brand: int, touch: Touch, value: float) -> bool:
     """Write an act at the scene's clock; say whether there was still time for it today.
 
-    A brand below 0 stands for none: ``-1 - category``.
+    A brand below 0 stands for none: ``-1 - category``. Only notes of one screen share an instant.
     """
     if scene.second >= DAY_SECONDS or scene.count >= MAX_EVENTS_A_DAY:
         return False
@@ -164,6 +173,12 @@ def written(scene: Scene, kind: int, brand: int, touch: Touch, value: float) -> 
     act[at.ACT_CAMPAIGN] = touch.campaign
     if brand >= 0:
         scene.ties[brand, at.LAST_MET] = scene.day
+    if kind != IMPRESSION:
+        scene.second += 0.5
+    if scene.forks_after > 0:
+        scene.forks_after -= 1
+        if scene.forks_after == 0:
+            scene.rng[0] = scene.fork
     return True
 
 

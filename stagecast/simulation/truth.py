@@ -7,7 +7,6 @@ from it.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import count
 from typing import Any, Final
 
 import numpy as np
@@ -44,12 +43,12 @@ FUTURE_ROWS: Final = 250_000
 
 @dataclass(frozen=True, order=True)
 class Moment:
-    """A pair, by its places, and an instant: after ``sessions`` sessions of a day, or midnight."""
+    """A pair, by its places, and an instant: just after so many ``acts`` of a day, or midnight."""
 
     user: int
     brand: int
     day: int
-    sessions: int
+    acts: int
     label: str
 
 
@@ -70,41 +69,41 @@ class Rerun:
         """Return the log's rows."""
         return self.log.rows[:self.log.length[0]]
 
-    def deep_acts(self, user: int, first_day: int, end_day: int) -> list[tuple[int, int, int]]:
-        """Return day, session and brand of the deep acts of the first session with any."""
-        life = newborn(self.world, 1, self.days, user)
+    def deep_act(self, user: int, since: int, end_day: int) -> tuple[int, int, int] | None:
+        """Return the first deep act since an instant: its day, its number there, its brand."""
+        life, start = newborn(self.world, 1, self.days, user), self.world.start
+        first_day = (since - start) // MICROSECONDS_PER_DAY
         self.live(life, Span(0, first_day))
-        start = life.copy()
-        self.live(start, Span(first_day, end_day))
-        days = (_deep(self.written())["at"] - self.world.start) // MICROSECONDS_PER_DAY
-        if not len(days):
-            return []
-        day = int(days[0])
-        self.live(life, Span(first_day, day))
-        for session in count(1):
-            again = life.copy()
-            self.live(again, Span(day, day + 1, sessions=session))
-            brands = _deep(self.written())["brand"]
-            if len(brands):
-                return [(day, session, int(brand)) for brand in brands]
-        return []
+        self.live(life, Span(first_day, end_day))
+        rows = self.written()
+        deep = np.flatnonzero((1 << rows["kind"].astype(np.int64) & DEEP > 0)
+                              & (rows["at"] >= since))
+        if not len(deep):
+            return None
+        act, days = int(deep[0]), (rows["at"] - start) // MICROSECONDS_PER_DAY
+        number = act + 1 - int(np.searchsorted(days, days[act]))
+        return int(days[act]), number, int(rows["brand"][act])
 
     def relive(self, moment: Moment) -> tuple[Any, Any, int]:
-        """Return the life at the moment, the events before it, and its instant."""
+        """Return the life at the midnight before, the events before the moment, its instant."""
         life = newborn(self.world, 1, self.days, moment.user)
         self.live(life, Span(0, moment.day))
         past = self.written().copy()
-        if moment.sessions == 0:
+        if moment.acts == 0:
             return life, past, self.world.start + moment.day * MICROSECONDS_PER_DAY
-        self.live(life, Span(moment.day, moment.day + 1, sessions=moment.sessions))
-        past = np.concatenate([past, self.written()])
-        return life, past, int(past["at"][-1]) + 1_000_000
+        self.live(life.copy(), Span(moment.day, moment.day + 1))
+        past = np.concatenate([past, self.written()[:moment.acts]])
+        return life, past, int(past["at"][-1]) + 1
 
     def futures(self, life: Any, moment: Moment, as_of: int, replicas: int) -> Any:
-        """Return copies of the life at the moment, each with a stream of its own."""
+        """Return copies of the life, each with a stream of its own from the moment on."""
         lives = np.repeat(life, replicas)
         for number in range(replicas):
-            lives["rng"][number, 0] = stream(self.world.seed, moment.user, as_of, number)
+            fork = stream(self.world.seed, moment.user, as_of, number)
+            lives["fork"][number] = fork
+            if moment.acts == 0:
+                lives["rng"][number, 0] = fork
+        lives["forks_after"] = moment.acts
         return lives
 
     def count(self, moments: list[Moment], replicas: int) -> tuple[int, Counts]:
@@ -114,19 +113,13 @@ class Rerun:
         question = _question([m.brand for m in moments], as_of, self.world.start)
         counts = Counts(np.zeros((len(moments), MAX_HORIZON + 1), np.int64),
                         np.zeros((len(moments), MAX_HORIZON + 1, len(STAGES) + 1), np.int64))
-        resumes = moment.sessions > 0
-        span = Span(moment.day, moment.day + MAX_HORIZON + resumes, resumes=resumes)
+        span = Span(moment.day, moment.day + MAX_HORIZON + (moment.acts > 0))
         lives, first = self.futures(life, moment, as_of, replicas), 0
         while first < replicas:
             end = self.live(lives, span, first)
             count_futures(past, self.log, first, end, question, counts)
             first = end
         return as_of, counts
-
-
-def _deep(rows: Any) -> Any:
-    """Return the rows of deep acts."""
-    return rows[(1 << rows["kind"].astype(np.int64)) & DEEP > 0]
 
 
 def _question(brands: list[int], as_of: int, start: int) -> Question:
@@ -153,19 +146,20 @@ def _midnights(rng: np.random.Generator, last_met: npt.NDArray[np.float64], day:
 
 def _after_acts(rng: np.random.Generator, rerun: Rerun, last_met: npt.NDArray[np.float64],
                 day: int, number: int) -> Iterator[Moment]:
-    """Yield moments just after a user's first session with a deep act since a random day.
+    """Yield moments just after a user's first deep act since a random instant.
 
-    The first: a choice among all such sessions would know, at each, whether others follow it.
+    The first: a choice among all of them would know, at each, whether others follow it.
     """
     earliest = max(day - ACT_DAYS, 0)
     users = np.flatnonzero((last_met >= earliest).any(axis=1))
     for user in rng.permutation(users):
         if number == 0:
             return
-        found = rerun.deep_acts(int(user), int(rng.integers(earliest, day)), day)
-        if len(found):
-            act_day, sessions, brand = found[rng.integers(len(found))]
-            yield Moment(int(user), brand, act_day, sessions, "after_act")
+        since = rng.integers(earliest * MICROSECONDS_PER_DAY, day * MICROSECONDS_PER_DAY)
+        found = rerun.deep_act(int(user), rerun.world.start + int(since), day)
+        if found is not None:
+            act_day, acts, brand = found
+            yield Moment(int(user), brand, act_day, acts, "after_act")
             number -= 1
 
 
@@ -189,7 +183,7 @@ def _by_instant(moments: list[Moment]) -> list[list[Moment]]:
     """Group the moments that one life answers."""
     groups: dict[tuple[int, int, int], list[Moment]] = {}
     for moment in moments:
-        groups.setdefault((moment.user, moment.day, moment.sessions), []).append(moment)
+        groups.setdefault((moment.user, moment.day, moment.acts), []).append(moment)
     return list(groups.values())
 
 
