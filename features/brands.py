@@ -136,8 +136,9 @@ def _table(engine: Engine, settings: TableSettings, folder: Path) -> list[dict[s
 def _cycles(column: Any) -> dict[str, Any]:
     """Return the cycles as numbers, and as they were found."""
     # Where a column of numbers has a hole, many a program writes it as no number.
-    filled = column.nullif(float("nan")) if column.type().is_floating() else column
-    text = filled.cast("string").nullif("")
+    text = column.cast("string").nullif("")
+    if column.type().is_floating():
+        text = ibis.ifelse(column.isnan(), None, text)
     return {"decision_cycle_days": text.try_cast("float64"), "cycle_found": text}
 
 

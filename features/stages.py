@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
-from features.aggregates import LOOKBACK_DAYS, Aggregate, Window
+from features.aggregates import LOOKBACK_DAYS, Aggregate, How, Scope, Window
 from features.errors import FeatureError, StageModelError
 from features.vocabulary import KINDS
 
@@ -27,6 +27,8 @@ __all__ = [
 ]
 
 NO_STAGE: Final = "none"
+
+_SCOPES: Final = get_args(Scope)
 
 _CONDITION_KEYS: Final = {
     "kinds",
@@ -49,6 +51,23 @@ class Condition:
 
     aggregate: Aggregate
     at_least: int
+
+    def implies(self, other: "Condition") -> bool:
+        """Return whether `other` holds wherever this does, as far as their words tell."""
+        mine, its = self.aggregate, other.aggregate
+        return (
+            set(mine.kinds) <= set(its.kinds)
+            and its.scope in (mine.scope, "user")
+            # So many days have as many events; so many events may all be on one day.
+            and (its.how in (mine.how, "count") or other.at_least == 1)
+            and (mine.unbranded or not its.unbranded)
+            and (not its.after or (set(mine.after) <= set(its.after) and bool(mine.after)))
+            and all(
+                mine.window.days_for(cycle) <= its.window.days_for(cycle)
+                for cycle in range(1, LOOKBACK_DAYS + 1)
+            )
+            and self.at_least >= other.at_least
+        )
 
 
 @dataclass(frozen=True)
@@ -123,8 +142,9 @@ def load_stage_model(name_or_path: str, folder: Path) -> tuple[StageModel, str]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise StageModelError(
-            f"Stage model {name_or_path!r} is neither shipped ({', '.join(shipped_stage_models())}) "
-            f"nor a file that can be read ({path.name}: {type(error).__name__})."
+            f"Stage model {name_or_path!r} is neither shipped "
+            f"({', '.join(shipped_stage_models())}) nor a file that can be read "
+            f"({path.name}: {type(error).__name__})."
         ) from error
     return parse_stage_model(text, str(name_or_path)), text
 
@@ -183,7 +203,10 @@ def _rules(row: Mapping[str, Any], here: str) -> tuple[tuple[Condition, ...], ..
     for item in row["any"]:
         if isinstance(item, dict) and "all" in item:
             _only(item, {"all"}, here)
-            rules.append(tuple(_condition(part, here) for part in item["all"]))
+            parts = item["all"]
+            if not isinstance(parts, list):
+                raise StageModelError(f"{here}: all = {parts!r}; it must be a list of rules.")
+            rules.append(tuple(_condition(part, here) for part in parts))
         else:
             rules.append((_condition(item, here),))
     return tuple(rules)
@@ -193,38 +216,49 @@ def _condition(item: Any, here: str) -> Condition:
     if not isinstance(item, dict) or not item.get("kinds"):
         raise StageModelError(f"{here}: a rule needs `kinds`; found {item!r}.")
     _only(item, _CONDITION_KEYS, here)
-    for kind in [*item["kinds"], *item.get("after", [])]:
+    kinds, after = _kinds(item, "kinds", here), _kinds(item, "after", here)
+    if "at_least" in item and "on_days" in item:
+        raise StageModelError(f"{here}: give `at_least` or `on_days` in one rule; use `all`.")
+    at_least = _whole(item, "on_days" if "on_days" in item else "at_least", 1, here)
+    scope, unbranded = item.get("scope", "pair"), item.get("unbranded", False)
+    if scope not in _SCOPES:
+        raise StageModelError(f"{here}: scope {scope!r}; the scopes are pair, category and user.")
+    if not isinstance(unbranded, bool):
+        raise StageModelError(f"{here}: unbranded = {unbranded!r}; it must be true or false.")
+    how: How = "days" if "on_days" in item else "count"
+    try:
+        window = _window(item, here)
+        aggregate = Aggregate(how, kinds, scope, window, unbranded=unbranded, after=after)
+    except FeatureError as error:
+        raise StageModelError(f"{here}: {error}") from error
+    longest = window.at_most if window.cycles else window.days
+    if how == "days" and at_least > longest:
+        raise StageModelError(
+            f"{here}: on_days = {at_least} is more than the window's {longest} days."
+        )
+    return Condition(aggregate, at_least)
+
+
+def _window(item: Mapping[str, Any], here: str) -> Window:
+    return Window(
+        _whole(item, "within_days", 30, here),
+        _whole(item, "cycles", 0, here, least=0),
+        _whole(item, "at_most_days", LOOKBACK_DAYS, here),
+    )
+
+
+def _kinds(item: Mapping[str, Any], key: str, here: str) -> tuple[str, ...]:
+    kinds = item.get(key, [])
+    if not isinstance(kinds, list):
+        raise StageModelError(
+            f"{here}: {key} = {kinds!r}; it must be a list of kinds, like [{KINDS[0]!r}]."
+        )
+    for kind in kinds:
         if kind not in KINDS:
             raise StageModelError(
                 f"{here}: unknown kind {kind!r}; the kinds are {', '.join(KINDS)}."
             )
-    if "at_least" in item and "on_days" in item:
-        raise StageModelError(f"{here}: give `at_least` or `on_days` in one rule; use `all`.")
-    at_least = _whole(item, "on_days" if "on_days" in item else "at_least", 1, here)
-    days = _whole(item, "within_days", 30, here)
-    try:
-        window = Window(
-            days,
-            _whole(item, "cycles", 0, here, least=0),
-            _whole(item, "at_most_days", LOOKBACK_DAYS, here),
-        )
-        aggregate = Aggregate(
-            "days" if "on_days" in item else "count",
-            tuple(item["kinds"]),
-            item.get("scope", "pair"),
-            window,
-            unbranded=bool(item.get("unbranded", False)),
-            after=tuple(item.get("after", ())),
-        )
-    except FeatureError as error:
-        raise StageModelError(f"{here}: {error}") from error
-    if aggregate.scope not in ("pair", "category", "user"):
-        raise StageModelError(
-            f"{here}: scope {aggregate.scope!r}; the scopes are pair, category and user."
-        )
-    if aggregate.how == "days" and at_least > days and not window.cycles:
-        raise StageModelError(f"{here}: {at_least} days within {days} can never be.")
-    return Condition(aggregate, at_least)
+    return tuple(kinds)
 
 
 def _whole(item: Mapping[str, Any], key: str, default: int, here: str, least: int = 1) -> int:
@@ -235,11 +269,15 @@ def _whole(item: Mapping[str, Any], key: str, default: int, here: str, least: in
 
 
 def _reachable(stages: tuple[Stage, ...], where: str) -> None:
-    """Refuse a stage that a higher one always covers."""
+    """Refuse a stage that a higher one always covers, as far as single conditions tell."""
     for low, stage in enumerate(stages):
         for higher in stages[low + 1 :]:
-            if set(stage.rules) <= set(higher.rules):
+            if all(any(_implies(rule, other) for other in higher.rules) for rule in stage.rules):
                 raise StageModelError(
                     f"Stage model {where}: nobody can stand at {stage.name!r}, since "
                     f"{higher.name!r} holds wherever it does, and the highest wins."
                 )
+
+
+def _implies(rule: tuple[Condition, ...], other: tuple[Condition, ...]) -> bool:
+    return all(any(mine.implies(its) for mine in rule) for its in other)

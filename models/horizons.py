@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-__all__ = ["MAX_HORIZON_DAYS", "ForecastSettings", "between", "learnt_edges"]
+__all__ = ["MAX_HORIZON_DAYS", "ForecastSettings", "between", "bins_needed", "learnt_edges"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -55,6 +55,17 @@ def learnt_edges(max_horizon: int, known_days: float) -> tuple[int, ...]:
     reach = max(min(max_horizon, 0.6 * known_days), 1)
     edges = {edge for edge in (*_LADDER, max_horizon) if first <= edge <= reach}
     return tuple(sorted(edges)) or (first,)
+
+
+def bins_needed(edges: Sequence[int], horizons: Sequence[int]) -> int:
+    """Return how many of the bins the horizons reach into.
+
+    Examples
+    --------
+    >>> bins_needed((7, 14, 30), [1, 8])
+    2
+    """
+    return min(int(np.searchsorted(edges, max(horizons))) + 1, len(edges))
 
 
 def between(

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from models.horizons import bins_needed
 from models.trees import Trees
 
 __all__ = ["PurchaseCurve", "bin_rows", "curve", "logit"]
@@ -146,16 +147,17 @@ class PurchaseCurve:
         by_day = np.array([mass[time[inside] < day].sum() for day in days])
         return np.asarray((by_day + days / first) / total)
 
-    def hazards(self, X: Floats) -> Floats:
-        """Return the hazard of each bin, shape (n_moments, n_bins)."""
-        n, bins = len(X), len(self.edges)
+    def hazards(self, X: Floats, bins: int) -> Floats:
+        """Return the hazard of each of the first bins, shape (n_moments, bins)."""
+        n = len(X)
         rows = np.column_stack([np.repeat(X, bins, axis=0), np.tile(np.arange(bins), n)])
-        raw = self.trees_.raw(rows, np.tile(logit(self.base_), n))
+        raw = self.trees_.raw(rows, np.tile(logit(self.base_[:bins]), n))
         return np.asarray(1.0 / (1.0 + np.exp(-raw))).reshape(n, bins)
 
     def predict_cumulative_incidence(self, X: Floats, horizons: Sequence[int]) -> Floats:
         """Return P(purchase <= x), shape (n_moments, n_horizons)."""
-        return curve(self.hazards(X), self.edges, self.first_share_, horizons)
+        bins = bins_needed(self.edges, horizons)
+        return curve(self.hazards(X, bins), self.edges[:bins], self.first_share_, horizons)
 
     def to_dict(self) -> dict[str, Any]:
         """Return what was learnt besides the trees, as plain data."""
@@ -167,11 +169,11 @@ class PurchaseCurve:
         }
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any], trees: str) -> "PurchaseCurve":
+    def from_dict(cls, data: Mapping[str, Any], trees: str, threads: int) -> "PurchaseCurve":
         """Return the model of `to_dict` and its trees' text."""
-        model = cls(data["edges"])
+        model = cls(data["edges"], threads=threads)
         model.first_share_ = np.asarray(data["first_share"])
         model.base_ = np.asarray(data["base"])
         model.buyers_ = int(data["buyers"])
-        model.trees_ = Trees("binary").from_text(trees)
+        model.trees_ = Trees("binary", threads=threads).from_text(trees)
         return model

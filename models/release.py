@@ -43,9 +43,9 @@ __all__ = [
     "load_champion",
     "load_release",
     "publish_release",
-    "roll_back",
     "save_release",
     "set_champion",
+    "uncrown",
 ]
 
 _FORMAT: Final = 1
@@ -139,8 +139,8 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
-def load_release(folder: Path) -> Release:
-    """Return the release in `folder`.
+def load_release(folder: Path, threads: int = 1) -> Release:
+    """Return the release in `folder`; its trees answer large batches with so many threads.
 
     Raises
     ------
@@ -174,20 +174,20 @@ def load_release(folder: Path) -> Release:
             f"Release {folder.name} was trained on other features. {error} "
             "Train again with this version."
         ) from error
-    return _release(about, files, features)
+    return _release(about, files, features, threads)
 
 
 def _release(
-    about: Mapping[str, Any], files: Mapping[str, str], features: tuple[Feature, ...]
+    about: Mapping[str, Any], files: Mapping[str, str], features: tuple[Feature, ...], threads: int
 ) -> Release:
     models, cells = about["models"], json.loads(files["cells.json"])
     stages = parse_stage_model(files["stages.toml"], about["name"]).names
     model = ForecastModel(
         stages,
-        PurchaseCurve.from_dict(models["purchase"], files["purchase.txt"]),
-        NextStage.from_dict(models["next_stage"], files["next_stage.txt"]),
-        StageHeld.from_dict(models["stage_held"], files["stage_held.txt"]),
-        models["value"] and ExpectedValue.from_dict(models["value"], files["value.txt"]),
+        PurchaseCurve.from_dict(models["purchase"], files["purchase.txt"], threads),
+        NextStage.from_dict(models["next_stage"], files["next_stage.txt"], threads),
+        StageHeld.from_dict(models["stage_held"], files["stage_held.txt"], threads),
+        models["value"] and ExpectedValue.from_dict(models["value"], files["value.txt"], threads),
         CellMeans.from_dict(cells["cells"]),
         CellMeans.from_dict(cells["priors"]),
         Demand({brand: tuple(row) for brand, row in cells["demand"].items()}),
@@ -256,7 +256,7 @@ def set_champion(releases: Path, name: str) -> None:
         _write_champions(releases, [*crowned, name])
 
 
-def roll_back(releases: Path) -> str:
+def uncrown(releases: Path) -> str:
     """Let the champion before this one answer again, and return its name."""
     crowned = champions(releases)
     if len(crowned) < 2:
@@ -269,7 +269,7 @@ def roll_back(releases: Path) -> str:
     return crowned[-2]
 
 
-def load_champion(releases: Path) -> Release:
+def load_champion(releases: Path, threads: int = 1) -> Release:
     """Return the release that answers."""
     crowned = champions(releases)
     if not crowned:
@@ -277,4 +277,4 @@ def load_champion(releases: Path) -> Release:
             f"[releases] path: {releases} has no champion yet. Train a run with "
             "`stagecast train`, then `stagecast promote`."
         )
-    return load_release(releases / crowned[-1])
+    return load_release(releases / crowned[-1], threads)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.horizons import between
+from models.horizons import between, bins_needed
 from models.purchase import bin_rows, curve
 from models.trees import Trees
 
@@ -75,9 +75,9 @@ class _Outcomes:
         table = self.table_[stage, b]
         return np.where(self.possible[stage], np.log(np.maximum(table, 1e-12)), _IMPOSSIBLE)
 
-    def probabilities(self, X: Floats, stage: Ints) -> Floats:
-        """Return the outcomes' probabilities, shape (n_moments, n_bins, n_outcomes)."""
-        n, bins, outcomes = len(X), len(self.edges), self.possible.shape[1]
+    def probabilities(self, X: Floats, stage: Ints, bins: int) -> Floats:
+        """Return the outcomes' probabilities, shape (n_moments, bins, n_outcomes)."""
+        n, outcomes = len(X), self.possible.shape[1]
         b = np.tile(np.arange(bins), n)
         stages = np.repeat(stage, bins)
         rows = np.column_stack([np.repeat(X, bins, axis=0), b])
@@ -151,20 +151,22 @@ class NextStage:
 
     def predict_outcomes(self, X: Floats, stage: Ints, horizons: Sequence[int]) -> Floats:
         """Return P(outcome within x), shape (n_moments, n_horizons, n_stages + 2); sums to 1."""
-        return self.outcomes_within(self.outcomes_.probabilities(X, stage), horizons)
+        bins = bins_needed(self.edges, horizons)
+        return self.outcomes_within(self.outcomes_.probabilities(X, stage, bins), horizons)
 
     def outcomes_within(self, p: Floats, horizons: Sequence[int]) -> Floats:
         """Return P(outcome within x) from the outcomes of each bin (n, n_bins, n_outcomes)."""
-        change = 1.0 - p[:, :, 0]
-        ends = 1.0 - curve(change, self.edges, self.first_share_, self.edges)
-        at_x = 1.0 - curve(change, self.edges, self.first_share_, horizons)
+        # Not 1 - p[0], which rounding makes 0 where a change is next to impossible.
+        change, edges = p[:, :, 1:].sum(axis=2), self.edges[: p.shape[1]]
+        ends = 1.0 - curve(change, edges, self.first_share_, edges)
+        at_x = 1.0 - curve(change, edges, self.first_share_, horizons)
         share = p[:, :, 1:] / np.maximum(change, 1e-300)[:, :, None]
         starts = np.concatenate([np.ones((len(p), 1)), ends[:, :-1]], axis=1)
         result = np.zeros((len(p), len(horizons), p.shape[2]))
         for column, day in enumerate(horizons):
-            reached = int(np.searchsorted(self.edges, day))
-            for b in range(min(reached + 1, len(self.edges))):
-                inside = b == reached or b == len(self.edges) - 1
+            reached = int(np.searchsorted(edges, day))
+            for b in range(min(reached + 1, len(edges))):
+                inside = b == reached or b == len(edges) - 1
                 lost = starts[:, b] - (at_x[:, column] if inside else ends[:, b])
                 result[:, column, 1:] += lost[:, None] * share[:, b]
             result[:, column, 0] = at_x[:, column]
@@ -179,9 +181,9 @@ class NextStage:
         }
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any], trees: str) -> "NextStage":
+    def from_dict(cls, data: Mapping[str, Any], trees: str, threads: int) -> "NextStage":
         """Return the model of `to_dict` and its trees' text."""
-        model = cls(data["n_stages"], data["edges"])
+        model = cls(data["n_stages"], data["edges"], threads=threads)
         model.first_share_ = np.asarray(data["first_share"])
         model.outcomes_.take(data, trees)
         return model
@@ -214,19 +216,20 @@ class StageHeld:
 
     def predict_held(self, X: Floats, stage: Ints, horizons: Sequence[int]) -> Floats:
         """Return P(stage at x), shape (n_moments, n_horizons, n_stages + 1); sums to 1."""
-        return self.held_within(self.outcomes_.probabilities(X, stage), stage, horizons)
+        bins = bins_needed(self.edges, horizons)
+        return self.held_within(self.outcomes_.probabilities(X, stage, bins), stage, horizons)
 
     def held_within(self, p: Floats, stage: Ints, horizons: Sequence[int]) -> Floats:
         """Return P(stage at x) from the stages at the edges (n, n_edges, n_stages + 1)."""
-        return between(self.edges, p, horizons, np.eye(self.n_stages + 1)[stage])
+        return between(self.edges[: p.shape[1]], p, horizons, np.eye(self.n_stages + 1)[stage])
 
     def to_dict(self) -> dict[str, Any]:
         """Return what was learnt besides the trees, as plain data."""
         return {"n_stages": self.n_stages, **self.outcomes_.to_dict()}
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any], trees: str) -> "StageHeld":
+    def from_dict(cls, data: Mapping[str, Any], trees: str, threads: int) -> "StageHeld":
         """Return the model of `to_dict` and its trees' text."""
-        model = cls(data["n_stages"], data["edges"])
+        model = cls(data["n_stages"], data["edges"], threads=threads)
         model.outcomes_.take(data, trees)
         return model

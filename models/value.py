@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.horizons import between
+from models.horizons import between, bins_needed
 from models.trees import Trees
 
 __all__ = ["ExpectedValue"]
@@ -63,15 +63,15 @@ class ExpectedValue:
 
     def predict_value(self, X: Floats, horizons: Sequence[int]) -> Floats:
         """Return the expected amount within x, shape (n_moments, n_horizons)."""
-        n, bins = len(X), len(self.edges)
+        n, bins = len(X), bins_needed(self.edges, horizons)
         rows = np.column_stack([np.repeat(X, bins, axis=0), np.tile(np.arange(bins), n)])
-        raw = self.trees_.raw(rows, np.tile(np.log(self.base_), n)).reshape(n, bins)
+        raw = self.trees_.raw(rows, np.tile(np.log(self.base_[:bins]), n)).reshape(n, bins)
         return self.at_horizons(np.exp(raw) * self.scale_, horizons)
 
     def at_horizons(self, values: Floats, horizons: Sequence[int]) -> Floats:
         """Return the amounts at any x from those at the edges; beyond the last, in proportion."""
         values = np.maximum.accumulate(values, axis=1)
-        inside = between(self.edges, values, horizons, np.zeros(len(values)))
+        inside = between(self.edges[: values.shape[1]], values, horizons, np.zeros(len(values)))
         beyond = np.maximum(np.asarray(horizons, dtype=np.float64) / self.edges[-1], 1.0)
         return inside * beyond
 
@@ -80,10 +80,10 @@ class ExpectedValue:
         return {"edges": list(self.edges), "scale": self.scale_, "base": self.base_.tolist()}
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any], trees: str) -> "ExpectedValue":
+    def from_dict(cls, data: Mapping[str, Any], trees: str, threads: int) -> "ExpectedValue":
         """Return the model of `to_dict` and its trees' text."""
-        model = cls(data["edges"])
+        model = cls(data["edges"], threads=threads)
         model.scale_ = float(data["scale"])
         model.base_ = np.asarray(data["base"])
-        model.trees_ = Trees("tweedie").from_text(trees)
+        model.trees_ = Trees("tweedie", threads=threads).from_text(trees)
         return model

@@ -41,3 +41,7 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.stderr.write("stagecast: stopped\n")
         sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

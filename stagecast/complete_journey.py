@@ -114,9 +114,11 @@ _SIDE_TABLES: Final = {
 
 _DROPPED: Final = {
     "purchase lines without a known brand": "select count(*) from lines where brand_id is null",
-    "coupon redemptions that no basket explains": "select (select count(*) from coupon_redemptions) - (select count(*) from claims)",
-    "campaign sends before the first purchase": """select count(*) from campaigns join campaign_descriptions using (campaign_id)
-           where start_date < (select min(bought_at)::date from lines)""",
+    "coupon redemptions that no basket explains": """
+        select (select count(*) from coupon_redemptions) - (select count(*) from claims)""",
+    "campaign sends before the first purchase": """
+        select count(*) from campaigns join campaign_descriptions using (campaign_id)
+        where start_date < (select min(bought_at)::date from lines)""",
 }
 
 

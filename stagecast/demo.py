@@ -121,8 +121,8 @@ def _judge(
     show_evaluation(terminal, result.evaluation, "")
     terminal.say(
         "AUC: is a buyer ranked above a non-buyer? AP: how clean is the top of the list? Log loss "
-        "and Brier: how far off are the probabilities (less is better)? Σp / Σy: buyers foretold over "
-        "buyers who came; 1 is perfect, since bids multiply p by money. The base rate is the "
+        "and Brier: how far off are the probabilities (less is better)? Σp / Σy: buyers foretold "
+        "over buyers who came; 1 is perfect, since bids multiply p by money. The base rate is the "
         "stage's; recency-frequency is a logistic regression on six plain counts and days.",
         "",
     )

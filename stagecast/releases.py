@@ -18,13 +18,13 @@ def find_release(configuration: Configuration, name: str) -> Release:
     ReleaseError
         Where there is none; it names the run that could be promoted.
     """
-    releases = configuration.releases
+    releases, threads = configuration.releases, configuration.settings.engine.threads
     if name == "champion":
         if champions(releases):
-            return load_champion(releases)
+            return load_champion(releases, threads)
         raise ReleaseError(_no_champion(configuration))
     if (releases / name / "release.json").exists():
-        return load_release(releases / name)
+        return load_release(releases / name, threads)
     from training.track import Tracking
 
     tracking = Tracking(configuration.settings.tracking, configuration.folder)
@@ -35,7 +35,7 @@ def find_release(configuration: Configuration, name: str) -> Release:
             f"published are: {', '.join(sorted(champions(releases))) or 'none'}."
         )
     with tempfile.TemporaryDirectory(prefix="stagecast-") as scratch:
-        return load_release(tracking.release_folder(run, Path(scratch)))
+        return load_release(tracking.release_folder(run, Path(scratch)), threads)
 
 
 def _no_champion(configuration: Configuration) -> str:

@@ -7,9 +7,14 @@ Where a program is missing, the tests that need it are skipped and say so. With
 import os
 import shutil
 from collections.abc import Generator
-from typing import TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+from zoneinfo import ZoneInfo
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.worlds import TrainedWorld
 
 # Before any library is imported: most of them read these once, when they are.
 for _name, _value in {
@@ -79,3 +84,45 @@ def pytest_make_parametrize_id(val: object) -> str | None:
     """Features, stage models and files stand in a test's id by their name."""
     name = getattr(val, "name", None)
     return name if isinstance(name, str) else None
+
+
+@pytest.fixture(scope="session")
+def blank_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tracking database without runs: copy it, since a new one takes many seconds."""
+    from mlflow import MlflowClient
+
+    path = tmp_path_factory.mktemp("tracking") / "blank.db"
+    MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture(scope="session")
+def database(blank_database: Path) -> Path:
+    """The tracking database of the runs whose number does not matter."""
+    return Path(shutil.copy(blank_database, blank_database.with_name("mlflow.db")))
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory, blank_database: Path) -> "TrainedWorld":
+    """A simulated world with its truth, and a champion that learnt moderately; do not change it."""
+    from stagecast.simulation import simulate
+    from stagecast.simulation.calendar import TIME_ZONE
+    from tests.worlds import crowned, trained
+
+    # A path with a blank, as on many a desk.
+    folder = tmp_path_factory.mktemp("a world") / "of its own"
+    summary = simulate(folder, 1_500, 200, seed=1, truth_pairs=400, replicas=60)
+    shutil.copy(blank_database, folder / "mlflow.db")
+    config = folder / "stagecast.toml"
+    config.write_text(config.read_text() + "\n[engine]\nthreads = 1\n", encoding="utf-8")
+    as_of = str(summary.as_of.astimezone(ZoneInfo(TIME_ZONE)).date())
+    return crowned(config, trained(config, as_of, rounds=60, moments=30_000), as_of)
+
+
+@pytest.fixture(scope="session")
+def integers(tmp_path_factory: pytest.TempPathFactory, database: Path) -> "TrainedWorld":
+    """A small random log with whole numbers for ids, and its champion; do not change it."""
+    from tests.worlds import crowned, integer_log, trained, written_world
+
+    config = written_world(tmp_path_factory.mktemp("integers"), integer_log(), database)
+    return crowned(config, trained(config, "2025-03-20"), "2025-03-20")

@@ -164,6 +164,27 @@ def test_days_that_come_back_when_the_clock_is_set_back_over_midnight_count_once
     assert online_values(log, moments, world.brands, zone=world.zone).active_days_7d[0] == 2
 
 
+def test_a_rival_search_is_for_another_brand_in_the_pairs_category():
+    searches = {  # brand and own category: b0 and b2 are of c0, b1 is of c1, b9 is unknown
+        ("b2", None): 1, ("b1", "c0"): 1, ("b9", "c0"): 1,
+        ("b0", None): 0, ("b0", "c0"): 0, ("b0", "c1"): 0, ("b1", None): 0, ("b2", "c1"): 0,
+        (None, "c0"): 0, ("b9", None): 0, (None, None): 0,
+    }  # fmt: skip
+    users = [f"u{number}" for number in range(len(searches))]
+    brand, category = zip(*searches, strict=True)
+    log = pd.DataFrame({
+        "user_id": [*users, "both", "both", "both"],
+        "brand_id": pd.Series([*brand, "b0", "b2", "b2"], dtype="str"),
+        "category_id": pd.Series([*category, "c1", None, None], dtype="str"),
+        "kind": "search", "value": np.nan, "occurred_at": instants([START] * (len(users) + 3)),
+    })  # fmt: skip
+    moments = pd.DataFrame({"user_id": [*users, "both"], "brand_id": "b0", "as_of": START + DAY})
+    world = RandomWorld(log, moments, known_brands(), "UTC")
+    assert_all_agree(world)
+    rivals = online_values(log, moments, world.brands).rival_searches_30d
+    assert rivals.tolist() == [*searches.values(), 2]
+
+
 def test_nobody_asked_is_answered_with_no_rows():
     world = random_world(5, n_events=20)
     none = world.moments.iloc[:0]

@@ -105,9 +105,9 @@ def test_a_make_command_is_documented(target):
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
 def test_a_documented_make_command_exists(page):
-    assert set(re.findall(r"\bmake ([a-z-]+)", "".join(re.findall("`[^`]+`", text(page))))) <= set(
-        targets()
-    )
+    code = re.findall(r"^```sh\n(.*?)^```", text(page), re.S | re.M)
+    code += re.findall(r"`[^`\n]+`", re.sub(r"^```.*?^```", "", text(page), flags=re.S | re.M))
+    assert set(re.findall(r"\bmake ([a-z-]+)", "\n".join(code))) <= set(targets())
 
 
 def test_ci_runs_makes_commands_and_nothing_else():

@@ -64,6 +64,15 @@ def test_an_event_counts_for_exactly_as_long_as_its_window(engine, feature):
 
 
 @every_engine
+def test_a_rivals_search_counts_for_thirty_days(engine):
+    ages = (0, 1, 30 * DAY, 30 * DAY + 1)
+    log = acts(*((f"u{age}", "swift", "search", AS_OF - age) for age in ages))
+    moments = asked(*((f"u{age}", brand, AS_OF) for brand in BRANDS.brand_ids for age in ages))
+    found = ENGINES[engine](log, moments, BRANDS, features=only("rival_searches_30d"))
+    assert found.rival_searches_30d.tolist() == [0, 1, 1, 0, 0, 0, 0, 0]
+
+
+@every_engine
 @pytest.mark.parametrize("feature", of_kind("last", "first"))
 def test_the_days_since_an_event_are_known_for_365_days(engine, feature):
     found = values_by_age(engine)[feature.name]

@@ -53,6 +53,7 @@ def purchases_after(
             first=age.min(),
             **{f"spent_{edge}": joined.value_micros.sum(where=age < edge * day) for edge in edges},
         )
+        .to_pyarrow()
         .to_pandas()
     )
     index = rows["i"].to_numpy()

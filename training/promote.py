@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from features.errors import TrainingError
-from models.release import load_release, publish_release, set_champion
+from models.release import champions, load_release, publish_release, set_champion, uncrown
 from training.track import Tracking
 
-__all__ = ["Gate", "Promotion", "gate", "promote"]
+__all__ = ["Gate", "Promotion", "gate", "promote", "roll_back"]
 
 _CALIBRATED: Final = (0.9, 1.1)
 
@@ -100,3 +100,11 @@ def promote(tracking: Tracking, releases: Path, run: str, force: str | None = No
     tracking.crown(run_id, tags)
     set_champion(releases, release.name)
     return Promotion(run_id, release.name, asked, True)
+
+
+def roll_back(tracking: Tracking, releases: Path) -> tuple[str, str]:
+    """Let the former champion answer again; return its name, and whose place it takes."""
+    instead_of = champions(releases)[-1:]
+    name = uncrown(releases)
+    tracking.crown(load_release(releases / name).facts["run"], {})
+    return name, instead_of[0]

@@ -156,7 +156,9 @@ def _track(
         },
     )
     try:
-        named = replace(release, name=f"{day}-{run[:8]}")
+        named = replace(
+            release, name=f"{day}-{run[:8]}", facts={**release.facts, "run": run}
+        )
         with tempfile.TemporaryDirectory(prefix="stagecast-") as scratch:
             folder = Path(scratch) / named.name
             save_release(named, folder)

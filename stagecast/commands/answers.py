@@ -93,16 +93,18 @@ def ingest(
     settings = configuration.settings
     log_settings = settings.events.model_copy(update={"path": str(events.resolve())})
     zone = settings.events.time_zone
-    with terminal.progress("Reading the event log") as progress:
-        with open_engine(settings.engine, zone) as engine:
-            log = read_events(engine, log_settings, configuration.folder)
-            with open_store(settings.store, configuration.folder, zone, write=True) as store:
-                summary = ingest_log(
-                    engine,
-                    log,
-                    store,
-                    progress=lambda done, rows: progress(f"Stored {done:,} of {rows:,} events"),
-                )
+    with (
+        terminal.progress("Reading the event log") as progress,
+        open_engine(settings.engine, zone) as engine,
+    ):
+        log = read_events(engine, log_settings, configuration.folder)
+        with open_store(settings.store, configuration.folder, zone, write=True) as store:
+            summary = ingest_log(
+                engine,
+                log,
+                store,
+                progress=lambda done, rows: progress(f"Stored {done:,} of {rows:,} events"),
+            )
     terminal.note(log.said)
     terminal.say(
         f"{summary.stored:,} events of {summary.users:,} users stored in "

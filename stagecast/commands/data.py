@@ -3,6 +3,7 @@
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 import typer
 
@@ -40,12 +41,15 @@ def simulate(
     ] = 200,
     as_json: AsJson = False,
 ) -> None:
-    """Make a world of AIPS events: a log, its tables, a configuration, and the truth of a sample."""
+    """Make a world of AIPS events: a log, its tables, a configuration, and a sample's truth."""
     from stagecast.simulation import simulate as make_world
+    from stagecast.simulation.calendar import TIME_ZONE
 
     terminal = Terminal(as_json)
     with terminal.progress("Simulating") as progress:
         summary = make_world(out, users, days, seed, truth_pairs, replicas, progress)
+    # A day of the log's own: what `--as-of` takes for its midnight there.
+    day = summary.as_of.astimezone(ZoneInfo(TIME_ZONE)).date()
     terminal.say(
         f"{summary.rows:,} events of {summary.active_users:,} users, "
         f"{summary.buyers:,} of them buyers, in {summary.out}"
@@ -58,18 +62,16 @@ def simulate(
     if summary.truth_pairs:
         terminal.say(
             f"The truth of {summary.truth_pairs:,} pairs at "
-            f"{summary.as_of:%Y-%m-%d} is in {summary.out / 'truth.parquet'}"
+            f"{day} is in {summary.out / 'truth.parquet'}"
         )
-    terminal.say(
-        f"Next: stagecast train {summary.out / 'stagecast.toml'} --as-of {summary.as_of:%Y-%m-%d}"
-    )
+    terminal.say(f"Next: stagecast train {summary.out / 'stagecast.toml'} --as-of {day}")
     terminal.result(
         {
             "out": str(summary.out),
             "events": summary.rows,
             "users": summary.users,
             "buyers": summary.buyers,
-            "as_of": f"{summary.as_of:%Y-%m-%d}",
+            "as_of": day,
             "truth_pairs": summary.truth_pairs,
             "kinds": summary.rows_by_kind,
         }
@@ -124,7 +126,7 @@ def import_log(
 
 
 def features(config: Config, as_json: AsJson = False) -> None:
-    """List every feature: its name, what it says, its unit, and what it is where nothing is known."""
+    """List every feature: name, what it says, unit, and what it is where nothing is known."""
     from features.catalogue import catalogue
     from stagecast.configuration import load_configuration
 

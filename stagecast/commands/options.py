@@ -24,7 +24,8 @@ AsJson = Annotated[
 Pairs = Annotated[
     Path | None,
     typer.Option(
-        help="A file of pairs (user_id, brand_id). Default: all with an event in the 365 days before."
+        help="A file of pairs (user_id, brand_id). "
+        "Default: all with an event in the 365 days before."
     ),
 ]
 ReleaseName = Annotated[

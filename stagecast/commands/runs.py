@@ -206,11 +206,12 @@ def promote(
 
 def rollback(config: Config, as_json: AsJson = False) -> None:
     """Let the champion before this one answer again."""
-    from models.release import champions, roll_back
+    from training.promote import roll_back
+    from training.track import Tracking
 
     configuration = load_configuration(config)
     terminal = Terminal(as_json)
-    former = champions(configuration.releases)[-1:]
-    name = roll_back(configuration.releases)
-    terminal.say(f"Release {name} is the champion again, instead of {former[0]}.")
-    terminal.result({"release": name, "instead_of": former[0]})
+    tracking = Tracking(configuration.settings.tracking, configuration.folder)
+    name, instead_of = roll_back(tracking, configuration.releases)
+    terminal.say(f"Release {name} is the champion again, instead of {instead_of}.")
+    terminal.result({"release": name, "instead_of": instead_of})

@@ -27,16 +27,20 @@ FESTIVALS: Final = (
     ((12, 10), (12, 12), 1.15, 0.6),
 )
 # Before a large festival people keep their money: (month, day) from and to.
-HOLDING_BACK: Final = (((6, 9), (6, 15), -0.35), ((10, 22), (10, 30), -0.35),
-                       ((11, 4), (11, 8), -0.2))
+HOLDING_BACK: Final = (
+    ((6, 9), (6, 15), -0.35),
+    ((10, 22), (10, 30), -0.35),
+    ((11, 4), (11, 8), -0.2),
+)
 PAYDAYS: Final = (10, 15)
 WEEKEND_LIVELY: Final = 1.25
 
 
 def midnight(day: int) -> datetime:
     """Return the instant, in UTC, at which a day of the world begins."""
-    local = datetime.combine(FIRST_DAY + timedelta(days=day), datetime.min.time(),
-                             ZoneInfo(TIME_ZONE))
+    local = datetime.combine(
+        FIRST_DAY + timedelta(days=day), datetime.min.time(), ZoneInfo(TIME_ZONE)
+    )
     return local.astimezone(UTC)
 
 
@@ -59,6 +63,6 @@ def _mood_of(day: date) -> tuple[float, float]:
     return lively, spending
 
 
-def day_table(days: int) -> Floats:
-    """Return ``(days, 2)``: how lively each day is, and how freely people spend."""
-    return np.array([_mood_of(FIRST_DAY + timedelta(days=n)) for n in range(days)])
+def day_table(first: int, end: int) -> Floats:
+    """Return, for days ``[first, end)``, how lively each is, and how freely people spend."""
+    return np.array([_mood_of(FIRST_DAY + timedelta(days=n)) for n in range(first, end)])

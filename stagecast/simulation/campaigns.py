@@ -20,9 +20,13 @@ def campaign_ids(count: int) -> tuple[str, ...]:
 
 
 def _drawn_campaign(rng: np.random.Generator) -> list[float]:
-    return [float(np.exp(rng.normal(0.7, 0.6))),
-            float(rng.choice(len(CAMPAIGN_CHANNELS), p=CAMPAIGN_CHANNELS)),
-            float(rng.normal(0.0, 0.5)), float(rng.beta(2.0, 2.5)), float(rng.integers(0, 6))]
+    return [
+        float(np.exp(rng.normal(0.7, 0.6))),
+        float(rng.choice(len(CAMPAIGN_CHANNELS), p=CAMPAIGN_CHANNELS)),
+        float(rng.normal(0.0, 0.5)),
+        float(rng.beta(2.0, 2.5)),
+        float(rng.integers(0, 6)),
+    ]
 
 
 def _starts_and_ends(rng: np.random.Generator, days: int, launch: float) -> list[tuple[int, int]]:
@@ -36,8 +40,9 @@ def _starts_and_ends(rng: np.random.Generator, days: int, launch: float) -> list
     return spans
 
 
-def campaign_schedule(rng: np.random.Generator, days: int,
-                      launches: Floats) -> tuple[Integers, Floats]:
+def campaign_schedule(
+    rng: np.random.Generator, days: int, launches: Floats
+) -> tuple[Integers, Floats]:
     """Return which campaign runs, ``(days, brands)`` with -1 for none, and their table."""
     running = np.full((days, len(launches)), -1, np.int64)
     campaigns: list[list[float]] = []

@@ -29,7 +29,7 @@ def _hour(scene: Scene) -> float:
     person, rng = scene.person, scene.rng
     if uniform(rng) < 0.12:
         return DAY_SECONDS * uniform(rng)
-    peak = picked(rng, person[at.MORNING:at.NIGHT + 1])
+    peak = picked(rng, person[at.MORNING : at.NIGHT + 1])
     hour = PEAK_HOURS[peak] - person[at.EARLINESS] + PEAK_SPREAD[peak] * normal(rng)
     return float(hour % 24.0) * 3600.0
 
@@ -38,14 +38,14 @@ def _hour(scene: Scene) -> float:
 def _come_or_stay_away(scene: Scene) -> None:
     """Set how many sessions today brings on average; users go quiet, and some come back."""
     person, rng, day = scene.person, scene.rng, scene.day
-    person[at.DRIFT] = 0.975 * person[at.DRIFT] + 0.12 * normal(rng)
+    person[at.DRIFT] = 0.975 * person[at.DRIFT] + 0.09 * normal(rng)
     person[at.BUSY_UNTIL] = 0.0
     if day >= person[at.AWAY_UNTIL] and uniform(rng) < person[at.LAPSE_RATE]:
         person[at.AWAY_UNTIL] = day + (1e6 if uniform(rng) < 0.12 else 18.0 * log_normal(rng, 1.0))
     person[at.RATE] = 0.0
     if day >= person[at.AWAY_UNTIL]:
         mood = log_normal(rng, 0.7) * scene.lively
-        urge = 1.0 + 0.35 * min(scene.wants[:, at.WANT].sum(), 3.0)
+        urge = 1.0 + 2.0 * min(scene.wants[:, at.WANT].sum(), 2.5)
         person[at.RATE] = min(person[at.ACTIVITY] * math.exp(person[at.DRIFT]) * mood * urge, 9.0)
 
 
@@ -60,9 +60,9 @@ def _occasion_rate(scene: Scene, category: int) -> float:
     age = (scene.day - want[at.FULFILLED]) / want[at.PERIOD]
     if age < 0.0:
         return 0.0
-    chance = facts[at.ONSET] * want[at.CONCERN] * -math.expm1(-(age ** 3))
+    chance = facts[at.ONSET] * want[at.CONCERN] * -math.expm1(-(age**3))
     if age < 2.0:
-        chance += want[at.HABIT] * 2.5 / want[at.PERIOD] * age ** 1.5
+        chance += want[at.HABIT] * 2.5 / want[at.PERIOD] * age**1.5
     return float(chance)
 
 
@@ -83,8 +83,11 @@ def _forget(scene: Scene) -> None:
     """Wear down what the user has in mind of each brand."""
     for brand in range(scene.ties.shape[0]):
         tie, category = scene.ties[brand], scene.brand_category[brand]
-        pace = (scene.categories[category, at.TAU] * scene.wants[category, at.PACE]
-                * scene.brands[brand, at.STICKINESS])
+        pace = (
+            scene.categories[category, at.TAU]
+            * scene.wants[category, at.PACE]
+            * scene.brands[brand, at.STICKINESS]
+        )
         tie[at.INTENT] *= math.exp(-1.0 / pace)
         tie[at.FATIGUE] *= 0.86
         tie[at.CART] *= 0.9
@@ -112,8 +115,9 @@ def _pick_elsewhere(scene: Scene, category: int) -> int:
         tie, facts = scene.ties[brand], scene.brands[brand]
         known = scene.brand_category[brand] == category and facts[at.LAUNCH] <= scene.day
         mind = 0.02 + tie[at.INTENT] + 0.1 * min(tie[at.FAMILIAR] + tie[at.BOUGHT], 5.0)
-        scene.weights[brand] = (mind * facts[at.POPULARITY] * math.exp(0.6 * tie[at.LIKING])
-                                if known else 0.0)
+        scene.weights[brand] = (
+            mind * facts[at.POPULARITY] * math.exp(0.6 * tie[at.LIKING]) if known else 0.0
+        )
     return picked(scene.rng, scene.weights)
 
 
@@ -126,7 +130,7 @@ def _plan_elsewhere(scene: Scene) -> None:
         pace = scene.categories[category, at.TAU]
         spending = math.exp(0.5 * scene.spending)
         want[at.ELSEWHERE_AT] = at.NEVER
-        if uniform(rng) < -math.expm1(-0.06 * want[at.WANT] * spending / pace):
+        if uniform(rng) < -math.expm1(-0.045 * want[at.WANT] * spending / pace):
             want[at.ELSEWHERE_BRAND] = _pick_elsewhere(scene, category)
             want[at.ELSEWHERE_AT] = _hour(scene)
 

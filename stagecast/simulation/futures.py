@@ -44,22 +44,25 @@ class Counts(NamedTuple):
 
 
 @compiled
-def _fold_until(rows: Any, number: int, end: int, instant: int, question: Question, place: int,
-                marks: Integers) -> int:
+def _fold_until(
+    rows: Any, number: int, end: int, instant: int, question: Question, place: int, marks: Integers
+) -> int:
     """Fold rows from ``number`` on that lie before an instant; return the first that does not."""
     while number < end and rows[number].at < instant:
         row = rows[number]
         branded = row.brand >= 0
-        if (row.brand == question.brands[place]
-                or (not branded and row.category == question.categories[place])):
+        if row.brand == question.brands[place] or (
+            not branded and row.category == question.categories[place]
+        ):
             folded(marks, int(row.kind), row.at, branded, question.start)
         number += 1
     return number
 
 
 @compiled
-def _count_path(rows: Any, first: int, end: int, question: Question, place: int, marks: Integers,
-                counts: Counts) -> None:
+def _count_path(
+    rows: Any, first: int, end: int, question: Question, place: int, marks: Integers, counts: Counts
+) -> None:
     """Count one future of one pair: the day of its first purchase and of its first new stage."""
     held, as_of = question.held_days[place], question.as_of
     before, number = stage_at(marks, as_of, held), first
@@ -77,8 +80,9 @@ def _count_path(rows: Any, first: int, end: int, question: Question, place: int,
 
 
 @compiled
-def count_futures(past: Any, log: Log, first_life: int, end_life: int, question: Question,
-                  counts: Counts) -> None:
+def count_futures(
+    past: Any, log: Log, first_life: int, end_life: int, question: Question, counts: Counts
+) -> None:
     """Add to the counts what comes of each pair in the futures of lives ``[first, end)``.
 
     Parameters

@@ -20,13 +20,24 @@ from stagecast.simulation.scene import (
     furnished_scene,
     leave,
 )
-from stagecast.simulation.world import World
+from stagecast.simulation.world import WARM_UP, World
 
 __all__ = ["ROW", "Log", "Span", "blank_log", "blocks", "live_block", "newborn"]
 
 ROW: Final = np.dtype(
-    [("at", "i8"), ("value", "f8"), ("user", "i4"), ("brand", "i2"), ("category", "i2"),
-     ("campaign", "i2"), ("kind", "i1"), ("channel", "i1"), ("note_format", "i1")], align=True)
+    [
+        ("at", "i8"),
+        ("value", "f8"),
+        ("user", "i4"),
+        ("brand", "i2"),
+        ("category", "i2"),
+        ("campaign", "i2"),
+        ("kind", "i1"),
+        ("channel", "i1"),
+        ("note_format", "i1"),
+    ],
+    align=True,
+)
 USER_DAYS_A_BLOCK: Final = 1_000_000
 CAPACITY: Final = 1_000_000
 
@@ -103,17 +114,22 @@ def newborn(world: World, users: int, days: int, first_user: int = 0) -> Any:
     """Return the states, as ``LIFE``, of so many users when a log of so many days begins."""
     lives = np.zeros(users, LIFE)
     _bear(furnished_scene(world), lives, first_user, days)
+    # What they do before the log shapes them, and nobody wrote it down.
+    _rows_of_block(world, lives, -WARM_UP, 0)
+    lives["ties"][:, :, at.LAST_MET] = at.NEVER
     return lives
 
 
 def _rows_of_block(world: World, lives: Any, first_day: int, end_day: int) -> Any:
     """Return the raw events of all users in these days, user after user."""
-    log = blank_log(CAPACITY + (end_day - first_day) * MAX_EVENTS_A_DAY)
+    log = blank_log(
+        min(CAPACITY, lives.size * MAX_EVENTS_A_DAY) + (end_day - first_day) * MAX_EVENTS_A_DAY
+    )
     scenes, parts, user = furnished_scene(world), [], 0
     while user < lives.size:
         log.length[0] = 0
         user = live_block(scenes, world, lives, log, user, Span(first_day, end_day))
-        parts.append(log.rows[:log.length[0]].copy())
+        parts.append(log.rows[: log.length[0]].copy())
     return np.concatenate(parts)
 
 

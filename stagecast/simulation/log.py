@@ -27,12 +27,20 @@ __all__ = ["EventFile", "brand_table", "event_table", "in_order", "numbered", "u
 NOTE_FORMATS: Final = ("picture", "video")
 USER_DIGITS: Final = 7
 EVENT_DIGITS: Final = 10
-SCHEMA: Final = pa.schema([
-    ("user_id", pa.string()), ("brand_id", pa.string()), ("kind", pa.string()),
-    ("occurred_at", pa.timestamp("us", tz="UTC")), ("category_id", pa.string()),
-    ("channel", pa.string()), ("note_format", pa.string()), ("campaign_id", pa.string()),
-    ("value", pa.float64()), ("event_id", pa.string()),
-])
+SCHEMA: Final = pa.schema(
+    [
+        ("user_id", pa.string()),
+        ("brand_id", pa.string()),
+        ("kind", pa.string()),
+        ("occurred_at", pa.timestamp("us", tz="UTC")),
+        ("category_id", pa.string()),
+        ("channel", pa.string()),
+        ("note_format", pa.string()),
+        ("campaign_id", pa.string()),
+        ("value", pa.float64()),
+        ("event_id", pa.string()),
+    ]
+)
 
 
 def numbered(letter: str, numbers: npt.NDArray[np.int64], digits: int = USER_DIGITS) -> Any:
@@ -64,11 +72,15 @@ def event_table(world: World, rows: Any, first_number: int) -> Any:
     numbers = np.arange(first_number, first_number + len(rows))
     value = pa.array(rows["value"], mask=np.isnan(rows["value"]))
     columns = [
-        numbered("u", rows["user"]), _named(rows["brand"], brand_ids()),
-        _named(rows["kind"], KINDS), pa.array(rows["at"]).cast(pa.timestamp("us", tz="UTC")),
-        _named(rows["category"], CATEGORIES), _named(rows["channel"], CHANNELS),
+        numbered("u", rows["user"]),
+        _named(rows["brand"], brand_ids()),
+        _named(rows["kind"], KINDS),
+        pa.array(rows["at"]).cast(pa.timestamp("us", tz="UTC")),
+        _named(rows["category"], CATEGORIES),
+        _named(rows["channel"], CHANNELS),
         _named(rows["note_format"], NOTE_FORMATS),
-        _named(rows["campaign"], campaign_ids(len(world.campaigns))), value,
+        _named(rows["campaign"], campaign_ids(len(world.campaigns))),
+        value,
         numbered("e", numbers, EVENT_DIGITS),
     ]
     return pa.Table.from_arrays(columns, schema=SCHEMA)
@@ -85,8 +97,12 @@ class EventFile:
     def __enter__(self) -> "EventFile":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._writer.close()
 
     def write(self, rows: Any) -> None:
@@ -103,22 +119,26 @@ def user_table(lives: Any) -> Any:
     def of(place: int) -> npt.NDArray[np.int64]:
         return np.asarray(person[:, place], np.int64)
 
-    return pa.table({
-        "user_id": numbered("u", of(at.INDEX)),
-        "gender": _named(of(at.GENDER), GENDERS),
-        "age_band": _named(of(at.AGE), AGE_BANDS),
-        "region": _named(of(at.REGION), REGIONS),
-        "city_tier": pa.array(of(at.TIER)),
-        "grade": pa.array(of(at.GRADE)),
-        "red_card": pa.array(of(at.RED_CARD)),
-        "creator": pa.array(of(at.CREATOR)),
-    })
+    return pa.table(
+        {
+            "user_id": numbered("u", of(at.INDEX)),
+            "gender": _named(of(at.GENDER), GENDERS),
+            "age_band": _named(of(at.AGE), AGE_BANDS),
+            "region": _named(of(at.REGION), REGIONS),
+            "city_tier": pa.array(of(at.TIER)),
+            "grade": pa.array(of(at.GRADE)),
+            "red_card": pa.array(of(at.RED_CARD)),
+            "creator": pa.array(of(at.CREATOR)),
+        }
+    )
 
 
 def brand_table() -> Any:
     """Return the brands, their categories, and the categories' decision cycles."""
-    return pa.table({
-        "brand_id": pa.array(brand_ids()),
-        "category_id": pa.array([CATEGORIES[category] for category in BRAND_CATEGORY]),
-        "decision_cycle_days": pa.array([CYCLES[category] for category in BRAND_CATEGORY]),
-    })
+    return pa.table(
+        {
+            "brand_id": pa.array(brand_ids()),
+            "category_id": pa.array([CATEGORIES[category] for category in BRAND_CATEGORY]),
+            "decision_cycle_days": pa.array([CYCLES[category] for category in BRAND_CATEGORY]),
+        }
+    )

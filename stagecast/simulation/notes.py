@@ -10,14 +10,14 @@ from stagecast.simulation import places as at
 from stagecast.simulation.compilation import compiled
 from stagecast.simulation.randomness import log_normal, picked, share, sigmoid, uniform
 from stagecast.simulation.scene import NOWHERE, Scene, Touch, paused, written
-from stagecast.simulation.shop import decide, look_at_products, shop
+from stagecast.simulation.shop import decide, learnt, look_at_products, shop
 
 __all__ = ["channel_of", "meet", "reached_by", "touch_of"]
 
 
 # How readily a note is opened, by channel.
 PULL: Final = np.array([-0.7, 0.3, -1.2, 0.4, 0.3, 0.0, -0.2, 0.2, 0.2, 0.6])
-LURE: Final = -3.2
+LURE: Final = -3.4
 
 
 @compiled
@@ -70,9 +70,9 @@ def _absorb(scene: Scene, brand: int, touch: Touch) -> None:
     """Raise the intent, as a note that is read does: more where it meets a want."""
     tie, person = scene.ties[brand], scene.person
     want = scene.wants[scene.brand_category[brand], at.WANT]
-    force = math.exp(0.5 * _craft(scene, brand, touch) + 0.3 * tie[at.LIKING])
-    gain = 0.3 * person[at.SWAYED] * force * (0.3 + min(want, 2.0)) * log_normal(scene.rng, .7)
-    tie[at.INTENT] += min(gain, 2.0) / (1.0 + tie[at.INTENT])
+    force = math.exp(0.3 * _craft(scene, brand, touch) + 0.2 * tie[at.LIKING])
+    gain = 0.3 * person[at.SWAYED] * force * (0.4 + min(want, 1.5)) * log_normal(scene.rng, 0.4)
+    learnt(scene, brand, min(gain, 2.0))
     tie[at.FAMILIAR] += 0.1
 
 
@@ -90,10 +90,11 @@ def _respond(scene: Scene, brand: int, touch: Touch) -> None:
     tie, person = scene.ties[brand], scene.person
     want = scene.wants[scene.brand_category[brand], at.WANT]
     warmth = person[at.EXPRESSIVE] * math.exp(
-        0.4 * _craft(scene, brand, touch) + 0.3 * tie[at.LIKING])
+        0.4 * _craft(scene, brand, touch) + 0.3 * tie[at.LIKING]
+    )
     _perhaps(scene, kinds.LIKE, brand, touch, min(0.13 * warmth, 0.8))
     if _perhaps(scene, kinds.COLLECT, brand, touch, min((0.03 + 0.08 * want) * warmth, 0.7)):
-        tie[at.INTENT] += 0.15
+        learnt(scene, brand, 0.3)
     _perhaps(scene, kinds.COMMENT, brand, touch, min(0.02 * warmth, 0.4))
     _perhaps(scene, kinds.SHARE_NOTE, brand, touch, min(0.013 * warmth, 0.3))
     follows = 0.012 if tie[at.FOLLOWS] == 0.0 else 0.0

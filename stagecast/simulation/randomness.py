@@ -12,8 +12,19 @@ import numpy as np
 
 from stagecast.simulation.compilation import Floats, Words, compiled
 
-__all__ = ["exponential", "geometric", "log_normal", "mixed", "normal", "picked", "poisson",
-           "share", "sigmoid", "stream", "uniform"]
+__all__ = [
+    "exponential",
+    "geometric",
+    "log_normal",
+    "mixed",
+    "normal",
+    "picked",
+    "poisson",
+    "share",
+    "sigmoid",
+    "stream",
+    "uniform",
+]
 
 STEP: Final = np.uint64(0x9E3779B97F4A7C15)
 FIRST_FACTOR: Final = np.uint64(0xBF58476D1CE4E5B9)

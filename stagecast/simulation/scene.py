@@ -15,8 +15,22 @@ from stagecast.simulation.kinds import IMPRESSION
 from stagecast.simulation.randomness import exponential
 from stagecast.simulation.world import BRAND_CATEGORY, CATEGORIES, CHANNELS, World
 
-__all__ = ["DAY_MICROSECONDS", "DAY_SECONDS", "LIFE", "MAX_EVENTS_A_DAY", "NOWHERE", "Life",
-           "Scene", "Touch", "begin_day", "enter", "furnished_scene", "leave", "paused", "written"]
+__all__ = [
+    "DAY_MICROSECONDS",
+    "DAY_SECONDS",
+    "LIFE",
+    "MAX_EVENTS_A_DAY",
+    "NOWHERE",
+    "Life",
+    "Scene",
+    "Touch",
+    "begin_day",
+    "enter",
+    "furnished_scene",
+    "leave",
+    "paused",
+    "written",
+]
 
 DAY_SECONDS: Final = 86_400.0
 DAY_MICROSECONDS: Final = 86_400_000_000
@@ -56,7 +70,6 @@ _DAY_FIELDS: Final[list[Any]] = [
 LIFE: Final = np.dtype(_LIFE_FIELDS, align=True)
 # The life stands last: numba would take a record that begins with one for a kind of life.
 SCENE: Final = np.dtype(_WORLD_FIELDS + _DAY_FIELDS + _LIFE_FIELDS, align=True)
-
 
 
 class Life(Protocol):

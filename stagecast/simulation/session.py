@@ -38,8 +38,13 @@ def _weigh_feed(scene: Scene) -> None:
     for brand in range(scene.weights.size):
         tie = scene.ties[brand]
         concern = scene.wants[scene.brand_category[brand], at.CONCERN]
-        care = (0.3 + 0.5 * math.sqrt(concern) + 0.5 * min(tie[at.INTENT], 2.0)
-                + 1.2 * tie[at.FOLLOWS] + 0.1 * min(tie[at.FAMILIAR], 5.0))
+        care = (
+            0.3
+            + 0.5 * math.sqrt(concern)
+            + 0.5 * min(tie[at.INTENT], 2.0)
+            + 1.2 * tie[at.FOLLOWS]
+            + 0.1 * min(tie[at.FAMILIAR], 5.0)
+        )
         talk = scene.brands[brand, at.POPULARITY] * math.exp(scene.buzz[brand])
         push = _push(scene, brand)
         scene.weights[brand] = _on_sale(scene, brand) * (talk * care + push)
@@ -73,10 +78,18 @@ def _weigh_shelf(scene: Scene, category: int, head_start: float) -> None:
         tie = scene.ties[brand]
         scene.weights[brand] = 0.0
         if scene.brand_category[brand] == category:
-            mind = head_start + tie[at.INTENT] + 0.1 * min(tie[at.FAMILIAR], 5.0)
-            scene.weights[brand] = (_on_sale(scene, brand) * mind
-                                    * math.exp(0.5 * tie[at.LIKING])
-                                    * scene.brands[brand, at.POPULARITY])
+            mind = (
+                head_start
+                + tie[at.INTENT]
+                + 0.05 * min(tie[at.FAMILIAR], 5.0)
+                + 2.0 * scene.person[at.LOYAL] * min(tie[at.BOUGHT], 4.0)
+            )
+            scene.weights[brand] = (
+                _on_sale(scene, brand)
+                * mind
+                * math.exp(0.5 * tie[at.LIKING])
+                * scene.brands[brand, at.POPULARITY]
+            )
 
 
 @compiled
@@ -93,8 +106,18 @@ def _search_category(scene: Scene, category: int) -> None:
         brand = picked(rng, shelf)
         channel = kinds.SEARCH_AD if uniform(rng) < 0.35 else kinds.ORGANIC
         touch = touch_of(scene, brand, channel, kinds.NONE)
-        if brand < 0 or not meet(scene, brand, touch, 0.7):
+        if brand < 0 or not meet(scene, brand, touch, 0.9):
             return
+
+
+@compiled
+def _research(scene: Scene, category: int) -> float:
+    """Return how much the user has in mind of the category's brands, together."""
+    total = 0.0
+    for brand in range(scene.ties.shape[0]):
+        if scene.brand_category[brand] == category:
+            total += scene.ties[brand, at.INTENT]
+    return min(total, 4.0)
 
 
 @compiled
@@ -102,14 +125,14 @@ def _hunt(scene: Scene) -> None:
     """Go after what is wanted: by the category, by a brand's name, or both."""
     rng, person = scene.rng, scene.person
     for category in range(scene.wants.shape[0]):
-        want = scene.wants[category, at.WANT]
-        if uniform(rng) >= 0.22 * min(person[at.CURIOUS], 2.5) * want / (0.7 + want):
+        desire = scene.wants[category, at.WANT] + 0.1 * _research(scene, category)
+        if uniform(rng) >= 0.36 * min(person[at.CURIOUS], 2.0) * desire / (0.7 + desire):
             continue
         if uniform(rng) < 0.5:
             _search_category(scene, category)
         _weigh_shelf(scene, category, 0.05)
         brand = picked(rng, scene.weights)
-        if brand >= 0 and uniform(rng) < 0.7:
+        if brand >= 0 and uniform(rng) < 0.75:
             shop(scene, brand)
 
 

@@ -16,13 +16,31 @@ from stagecast.simulation.randomness import (
 )
 from stagecast.simulation.scene import NOWHERE, Scene, Touch, paused, written
 
-__all__ = ["bought_elsewhere", "decide", "look_at_products", "shop"]
+__all__ = ["bought_elsewhere", "decide", "learnt", "look_at_products", "shop"]
 
 
-CART_WISH: Final = -0.5
-PAY_WISH: Final = 0.1
-AT_ONCE: Final = 0.12
+CART_WISH: Final = 0.4
+PAY_WISH: Final = 0.2
+AT_ONCE: Final = 0.05
+# How sharply conviction divides those who pay from those who look on.
+DECISIVENESS: Final = 2.2
 REPORTED: Final = 0.25
+
+
+@compiled
+def learnt(scene: Scene, brand: int, amount: float) -> None:
+    """Raise the intent by what the user found out: the less, the more they know already."""
+    needed = scene.categories[scene.brand_category[brand], at.RESEARCH]
+    tie = scene.ties[brand]
+    tie[at.INTENT] += amount / needed / (1.0 + 0.4 * tie[at.INTENT])
+
+
+@compiled
+def _conviction(scene: Scene, brand: int) -> float:
+    """Return how sure the user is of the product: by research, and by having had it."""
+    tie = scene.ties[brand]
+    had = scene.person[at.LOYAL] * min(tie[at.BOUGHT], 4.0)
+    return float(math.log(tie[at.INTENT] + 0.4 * had + 0.05))
 
 
 @compiled
@@ -30,11 +48,13 @@ def _wish(scene: Scene, brand: int) -> float:
     """Return how much the user would like to own the brand's product now, as a log-odds."""
     person, tie, facts = scene.person, scene.ties[brand], scene.brands[brand]
     want = scene.wants[scene.brand_category[brand], at.WANT]
-    urge = 0.9 * math.log(want + 0.04) + 0.6 * math.log(tie[at.INTENT] + 0.1)
-    bond = 0.4 * tie[at.LIKING] + person[at.LOYAL] * math.log1p(tie[at.BOUGHT])
-    money = (person[at.DEAL] * (scene.spending + 0.6 * tie[at.COUPON])
-             - person[at.THRIFT] * facts[at.DEARNESS])
-    return float(facts[at.CONVERSION] + urge + bond + money)
+    urge = 0.35 * math.log(want + 0.15) + DECISIVENESS * _conviction(scene, brand)
+    bond = 0.3 * tie[at.LIKING]
+    money = (
+        person[at.DEAL] * (scene.spending + 0.6 * tie[at.COUPON])
+        - person[at.THRIFT] * facts[at.DEARNESS]
+    )
+    return float(0.8 * facts[at.CONVERSION] + urge + bond + money)
 
 
 @compiled
@@ -42,8 +62,7 @@ def _price_paid(scene: Scene, brand: int) -> float:
     tie = scene.ties[brand]
     price = scene.categories[scene.brand_category[brand], at.PRICE]
     price *= math.exp(scene.brands[brand, at.DEARNESS]) * log_normal(scene.rng, 0.4)
-    pieces = 1.0 + math.floor(exponential(scene.rng)
-                              * (0.35 + 0.4 * max(scene.spending, 0.0)))
+    pieces = 1.0 + math.floor(exponential(scene.rng) * (0.35 + 0.4 * max(scene.spending, 0.0)))
     price *= min(pieces, 12.0) * (0.85 if tie[at.COUPON] > 0.0 else 1.0)
     return float(math.floor(100.0 * price + 0.5)) / 100.0
 
@@ -55,10 +74,10 @@ def _own_up(scene: Scene, brand: int) -> None:
     want, tie, rng = scene.wants[category], scene.ties[brand], scene.rng
     want[at.WANT] *= 0.1 * uniform(rng)
     want[at.FULFILLED] = scene.day + scene.second / 86_400.0
-    want[at.HABIT] = min(want[at.HABIT] + 0.25 * uniform(rng), 1.0)
+    want[at.HABIT] = min(want[at.HABIT] + 0.4 * uniform(rng), 1.0)
     for other in range(scene.ties.shape[0]):
         if scene.brand_category[other] == category:
-            scene.ties[other, at.INTENT] *= 0.5
+            scene.ties[other, at.INTENT] *= 0.3
     joy = scene.brands[brand, at.GOODS] + normal(rng)
     tie[at.LIKING] += 0.15 * joy
     tie[at.BOUGHT] += 1.0
@@ -110,6 +129,7 @@ def decide(scene: Scene, brand: int, touch: Touch) -> None:
     if uniform(rng) < sigmoid(longing + CART_WISH):
         if written(scene, kinds.ADD_TO_CART, brand, touch, math.nan):
             tie[at.CART] = 1.0
+            learnt(scene, brand, 0.3)
             paused(scene, 60.0)
             if uniform(rng) < sigmoid(longing + PAY_WISH):
                 _pay(scene, brand, touch)
@@ -122,12 +142,12 @@ def look_at_products(scene: Scene, brand: int, touch: Touch) -> bool:
     """View a product or a few; say whether any was viewed."""
     rng, seen = scene.rng, 0
     chance = sigmoid(0.9 + 0.4 * scene.ties[brand, at.LIKING])
-    while seen < 4 and uniform(rng) < chance * 0.45 ** seen:
+    while seen < 4 and uniform(rng) < chance * 0.45**seen:
         paused(scene, 35.0)
         if not written(scene, kinds.PRODUCT_VIEW, brand, touch, math.nan):
             break
         seen += 1
-    scene.ties[brand, at.INTENT] += 0.12 * seen
+    learnt(scene, brand, 0.25 * seen)
     return seen > 0
 
 
@@ -137,10 +157,16 @@ def _rival_of(scene: Scene, brand: int) -> int:
     for other in range(scene.weights.size):
         tie = scene.ties[other]
         scene.weights[other] = 0.0
-        if (other != brand and scene.brand_category[other] == scene.brand_category[brand]
-                and scene.brands[other, at.LAUNCH] <= scene.day):
-            scene.weights[other] = ((0.05 + tie[at.INTENT]) * math.exp(0.5 * tie[at.LIKING])
-                                    * scene.brands[other, at.POPULARITY])
+        if (
+            other != brand
+            and scene.brand_category[other] == scene.brand_category[brand]
+            and scene.brands[other, at.LAUNCH] <= scene.day
+        ):
+            scene.weights[other] = (
+                (0.1 + tie[at.INTENT])
+                * math.exp(0.5 * tie[at.LIKING])
+                * scene.brands[other, at.POPULARITY]
+            )
     return picked(scene.rng, scene.weights)
 
 
@@ -166,12 +192,13 @@ def shop(scene: Scene, brand: int) -> None:
     paused(scene, 20.0)
     if not written(scene, kinds.SEARCH, brand, NOWHERE, math.nan):
         return
-    scene.ties[brand, at.INTENT] += 0.1
-    if uniform(rng) < 0.3:
+    learnt(scene, brand, 0.25)
+    if uniform(rng) < 0.2:
         paused(scene, 20.0)
         written(scene, kinds.STORE_VISIT, brand, NOWHERE, math.nan)
     if not look_at_products(scene, brand, NOWHERE):
         return
-    if uniform(rng) < 0.3 * want / (0.5 + want):
+    is_new = scene.ties[brand, at.BOUGHT] == 0.0
+    if is_new and uniform(rng) < 0.3 * want / (0.5 + want):
         brand = _compare(scene, brand)
     decide(scene, brand, NOWHERE)

@@ -21,8 +21,13 @@ from stagecast.whole_folder import whole_folder
 
 __all__ = ["SimulationSummary", "simulate", "truth_day"]
 
-FILES: Final = ("events.parquet", "users.parquet", "brands.parquet", "stagecast.toml",
-                "truth.parquet")
+FILES: Final = (
+    "events.parquet",
+    "users.parquet",
+    "brands.parquet",
+    "stagecast.toml",
+    "truth.parquet",
+)
 # A day must fit the instants that Arrow and pandas can hold, and a user the seven digits of an id.
 MOST_USERS: Final = 9_999_999
 MOST_DAYS: Final = 3_650
@@ -91,20 +96,26 @@ class _Tally:
 
 def _check(users: int, days: int, seed: int, truth_pairs: int, replicas: int) -> None:
     for option, value, least, most in (
-            ("--users", users, 1, MOST_USERS), ("--days", days, 1, MOST_DAYS),
-            ("--seed", seed, 0, 2 ** 62), ("--truth-pairs", truth_pairs, 0, MOST_USERS),
-            ("--replicas", replicas, 1, 100_000)):
+        ("--users", users, 1, MOST_USERS),
+        ("--days", days, 1, MOST_DAYS),
+        ("--seed", seed, 0, 2**62),
+        ("--truth-pairs", truth_pairs, 0, MOST_USERS),
+        ("--replicas", replicas, 1, 100_000),
+    ):
         if not least <= value <= most:
             raise ConfigError(
-                f"simulate: {option} {value}: it must be a whole number from {least} to {most}.")
+                f"simulate: {option} {value}: it must be a whole number from {least} to {most}."
+            )
     if truth_pairs and days < LEAST_DAYS_FOR_TRUTH:
         raise ConfigError(
             f"simulate: --truth-pairs {truth_pairs} with --days {days}: the truth needs a past and "
-            f"a future in the log. Give at least --days {LEAST_DAYS_FOR_TRUTH}, or no truth.")
+            f"a future in the log. Give at least --days {LEAST_DAYS_FOR_TRUTH}, or no truth."
+        )
 
 
-def _write_events(path: Path, world: World, lives: Any, days: int, tally: _Tally,
-                  progress: Progress) -> Any:
+def _write_events(
+    path: Path, world: World, lives: Any, days: int, tally: _Tally, progress: Progress
+) -> Any:
     """Write the log; return the users' states at the midnight of the truth."""
     pause, snapshot = truth_day(days), lives
     with EventFile(path, world) as file:
@@ -117,13 +128,21 @@ def _write_events(path: Path, world: World, lives: Any, days: int, tally: _Tally
     return snapshot
 
 
-def _write_truth(path: Path, world: World, snapshot: Any, days: int, truth_pairs: int,
-                 replicas: int, progress: Progress) -> int:
+def _write_truth(
+    path: Path,
+    world: World,
+    snapshot: Any,
+    days: int,
+    truth_pairs: int,
+    replicas: int,
+    progress: Progress,
+) -> int:
     moments = truth_moments(world, snapshot, days, truth_day(days), truth_pairs)
     if not moments:
         raise ConfigError(
             "simulate: --truth-pairs: so small a world has no pair with a past at the moment of "
-            "the truth. Give more --users or more --days.")
+            "the truth. Give more --users or more --days."
+        )
     pq.write_table(truth_table(world, moments, days, replicas, progress), path)
     return len(moments)
 
@@ -141,9 +160,15 @@ def _told(what: str, progress: Callable[[str], None] | None) -> Progress:
     return tell
 
 
-def simulate(out: Path, users: int = 20_000, days: int = 240, seed: int = 0,
-             truth_pairs: int = 0, replicas: int = 200,
-             progress: Callable[[str], None] | None = None) -> SimulationSummary:
+def simulate(
+    out: Path,
+    users: int = 20_000,
+    days: int = 240,
+    seed: int = 0,
+    truth_pairs: int = 0,
+    replicas: int = 200,
+    progress: Callable[[str], None] | None = None,
+) -> SimulationSummary:
     """Write a simulated world into ``out``, as a whole or not at all.
 
     Parameters
@@ -174,18 +199,36 @@ def simulate(out: Path, users: int = 20_000, days: int = 240, seed: int = 0,
         pq.write_table(user_table(lives), folder / "users.parquet")
         pq.write_table(brand_table(), folder / "brands.parquet")
         (folder / "stagecast.toml").write_text(CONFIGURATION, encoding="utf-8")
-        snapshot = _write_events(folder / "events.parquet", world, lives, days, tally,
-                                 _told("events", progress))
-        count = 0 if not truth_pairs else _write_truth(
-            folder / "truth.parquet", world, snapshot, days, truth_pairs, replicas,
-            _told("truth", progress))
+        snapshot = _write_events(
+            folder / "events.parquet", world, lives, days, tally, _told("events", progress)
+        )
+        count = (
+            0
+            if not truth_pairs
+            else _write_truth(
+                folder / "truth.parquet",
+                world,
+                snapshot,
+                days,
+                truth_pairs,
+                replicas,
+                _told("truth", progress),
+            )
+        )
     return _summary(out, days, tally, count)
 
 
 def _summary(out: Path, days: int, tally: _Tally, truth_pairs: int) -> SimulationSummary:
     by_kind = {kind: int(count) for kind, count in zip(KINDS, tally.by_kind, strict=True)}
     return SimulationSummary(
-        out=out, rows=int(tally.by_kind.sum()), rows_by_kind=by_kind, users=len(tally.is_active),
-        active_users=int(tally.is_active.sum()), buyers=int(tally.has_bought.sum()),
-        first_midnight=midnight(0), as_of=midnight(truth_day(days)), last_midnight=midnight(days),
-        truth_pairs=truth_pairs)
+        out=out,
+        rows=int(tally.by_kind.sum()),
+        rows_by_kind=by_kind,
+        users=len(tally.is_active),
+        active_users=int(tally.is_active.sum()),
+        buyers=int(tally.has_bought.sum()),
+        first_midnight=midnight(0),
+        as_of=midnight(truth_day(days)),
+        last_midnight=midnight(days),
+        truth_pairs=truth_pairs,
+    )

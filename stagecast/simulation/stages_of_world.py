@@ -25,7 +25,8 @@ PURCHASE_DAYS: Final = 180
 MOST_PURCHASE_DAYS: Final = 365
 MET: Final = kind_mask(("impression", "note_read", "note_bounce", "video_play", "store_visit",
                         "product_view"))
-ACTIVE: Final = kind_mask(("note_read", "like", "follow", "topic_join", "search"))
+ACTIVE: Final = kind_mask(("note_read", "like", "collect", "comment", "share_note", "follow",
+                           "search", "add_to_cart", "coupon_claim", "topic_join"))
 VIEWS: Final = kind_mask(("video_play", "store_visit", "product_view"))
 DEEP: Final = kind_mask(("collect", "comment", "share_note", "product_view", "add_to_cart"))
 

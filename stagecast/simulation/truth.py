@@ -67,7 +67,7 @@ class Rerun:
 
     def written(self) -> Any:
         """Return the log's rows."""
-        return self.log.rows[:self.log.length[0]]
+        return self.log.rows[: self.log.length[0]]
 
     def deep_act(self, user: int, since: int, end_day: int) -> tuple[int, int, int] | None:
         """Return the first deep act since an instant: its day, its number there, its brand."""
@@ -76,8 +76,9 @@ class Rerun:
         self.live(life, Span(0, first_day))
         self.live(life, Span(first_day, end_day))
         rows = self.written()
-        deep = np.flatnonzero((1 << rows["kind"].astype(np.int64) & DEEP > 0)
-                              & (rows["at"] >= since))
+        deep = np.flatnonzero(
+            (1 << rows["kind"].astype(np.int64) & DEEP > 0) & (rows["at"] >= since)
+        )
         if not len(deep):
             return None
         act, days = int(deep[0]), (rows["at"] - start) // MICROSECONDS_PER_DAY
@@ -92,7 +93,7 @@ class Rerun:
         if moment.acts == 0:
             return life, past, self.world.start + moment.day * MICROSECONDS_PER_DAY
         self.live(life.copy(), Span(moment.day, moment.day + 1))
-        past = np.concatenate([past, self.written()[:moment.acts]])
+        past = np.concatenate([past, self.written()[: moment.acts]])
         return life, past, int(past["at"][-1]) + 1
 
     def futures(self, life: Any, moment: Moment, as_of: int, replicas: int) -> Any:
@@ -111,8 +112,10 @@ class Rerun:
         moment = moments[0]
         life, past, as_of = self.relive(moment)
         question = _question([m.brand for m in moments], as_of, self.world.start)
-        counts = Counts(np.zeros((len(moments), MAX_HORIZON + 1), np.int64),
-                        np.zeros((len(moments), MAX_HORIZON + 1, len(STAGES) + 1), np.int64))
+        counts = Counts(
+            np.zeros((len(moments), MAX_HORIZON + 1), np.int64),
+            np.zeros((len(moments), MAX_HORIZON + 1, len(STAGES) + 1), np.int64),
+        )
         span = Span(moment.day, moment.day + MAX_HORIZON + (moment.acts > 0))
         lives, first = self.futures(life, moment, as_of, replicas), 0
         while first < replicas:
@@ -125,16 +128,22 @@ class Rerun:
 def _question(brands: list[int], as_of: int, start: int) -> Question:
     categories = [BRAND_CATEGORY[brand] for brand in brands]
     held = [purchase_days(CYCLES[category]) for category in categories]
-    return Question(np.array(brands, np.int64), np.array(categories, np.int64),
-                    np.array(held, np.int64), as_of, start)
+    return Question(
+        np.array(brands, np.int64),
+        np.array(categories, np.int64),
+        np.array(held, np.int64),
+        as_of,
+        start,
+    )
 
 
 def _chosen(rng: np.random.Generator, pairs: npt.NDArray[np.int64], number: int) -> Integers:
     return np.asarray(pairs[rng.permutation(len(pairs))[:number]], np.int64)
 
 
-def _midnights(rng: np.random.Generator, last_met: npt.NDArray[np.float64], day: int,
-               met: int, never: int) -> Iterator[Moment]:
+def _midnights(
+    rng: np.random.Generator, last_met: npt.NDArray[np.float64], day: int, met: int, never: int
+) -> Iterator[Moment]:
     """Yield moments at midnight of pairs that have met, and of pairs of knowns that have not."""
     is_met = np.asarray(last_met >= day - MEMORY_DAYS)
     is_known = is_met.any(axis=1, keepdims=True) & is_met.any(axis=0, keepdims=True)
@@ -144,8 +153,9 @@ def _midnights(rng: np.random.Generator, last_met: npt.NDArray[np.float64], day:
             yield Moment(int(user), int(brand), day, 0, label)
 
 
-def _after_acts(rng: np.random.Generator, rerun: Rerun, last_met: npt.NDArray[np.float64],
-                day: int, number: int) -> Iterator[Moment]:
+def _after_acts(
+    rng: np.random.Generator, rerun: Rerun, last_met: npt.NDArray[np.float64], day: int, number: int
+) -> Iterator[Moment]:
     """Yield moments just after a user's first deep act since a random instant.
 
     The first: a choice among all of them would know, at each, whether others follow it.
@@ -199,17 +209,25 @@ def _shares(bought: Integers, moved: Integers, replicas: int) -> dict[str, float
     return row
 
 
-def truth_table(world: World, moments: list[Moment], days: int, replicas: int,
-                progress: Callable[[float], None]) -> Any:
+def truth_table(
+    world: World, moments: list[Moment], days: int, replicas: int, progress: Callable[[float], None]
+) -> Any:
     """Return the true probabilities of the moments, from so many futures of each."""
     rerun, rows = Rerun(world, days), []
     groups = _by_instant(moments)
     for number, group in enumerate(groups):
         as_of, counts = rerun.count(group, replicas)
         rows += [
-            {"user": moment.user, "brand": moment.brand, "as_of": as_of, "moment": moment.label,
-             **_shares(counts.bought[place], counts.moved[place], replicas), "replicas": replicas}
-            for place, moment in enumerate(group)]
+            {
+                "user": moment.user,
+                "brand": moment.brand,
+                "as_of": as_of,
+                "moment": moment.label,
+                **_shares(counts.bought[place], counts.moved[place], replicas),
+                "replicas": replicas,
+            }
+            for place, moment in enumerate(group)
+        ]
         progress((number + 1) / len(groups))
     return _arrow(rows)
 
@@ -220,7 +238,8 @@ def _arrow(rows: list[dict[str, Any]]) -> Any:
         "user_id": numbered("u", np.array([row["user"] for row in rows], np.int64)),
         "brand_id": pa.array([brand_ids()[row["brand"]] for row in rows], pa.string()),
         "as_of": pa.array([row["as_of"] for row in rows], pa.int64()).cast(
-            pa.timestamp("us", tz="UTC")),
+            pa.timestamp("us", tz="UTC")
+        ),
     }
     names = [name for name in rows[0] if name.startswith("p_")]
     columns |= {name: pa.array([row[name] for row in rows], pa.float64()) for name in names}

@@ -13,11 +13,22 @@ from stagecast.simulation.calendar import day_table, midnight
 from stagecast.simulation.campaigns import campaign_schedule
 from stagecast.simulation.compilation import Floats, Integers
 
-__all__ = ["BRAND_CATEGORY", "CATEGORIES", "CHANNELS", "CYCLES", "MAX_HORIZON", "World",
-           "brand_ids", "drawn_world"]
+__all__ = [
+    "BRAND_CATEGORY",
+    "CATEGORIES",
+    "CHANNELS",
+    "CYCLES",
+    "MAX_HORIZON",
+    "WARM_UP",
+    "World",
+    "brand_ids",
+    "drawn_world",
+]
 
 # Days that the world knows of beyond its log: a truth's future may reach so far.
 MAX_HORIZON: Final = 90
+# Days that are lived before the log, so that it begins in the middle of its users' lives.
+WARM_UP: Final = 120
 
 CATEGORIES: Final = ("milk_tea", "snacks", "face_essence", "make_up", "baby_food")
 # By when 80 % of a category's eventual buyers have bought.
@@ -26,17 +37,27 @@ BRAND_CATEGORY: Final = (0, 0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4)
 LATE_BRAND: Final = 9
 LATE_LAUNCH: Final = 0.35
 
-# Decay of wants in days, occasions a day, days until used up, price.
+# Decay of wants in days, occasions a day, days until used up, price, research until convinced.
 CATEGORY_TABLE: Final = (
-    (5 / 1.6, 0.030, 7.0, 22.0),
-    (21 / 1.6, 0.014, 24.0, 55.0),
-    (29 / 1.6, 0.009, 62.0, 320.0),
-    (35 / 1.6, 0.009, 75.0, 160.0),
-    (70 / 1.6, 0.006, 40.0, 240.0),
+    (5 / 1.6, 0.030, 6.0, 22.0, 1.5),
+    (21 / 1.6, 0.012, 16.0, 55.0, 3.6),
+    (29 / 1.6, 0.012, 62.0, 320.0, 5.0),
+    (35 / 1.6, 0.012, 75.0, 160.0, 6.5),
+    (70 / 1.6, 0.008, 30.0, 240.0, 9.0),
 )
 
-CHANNELS: Final = ("feed_ad", "search_ad", "open_screen_ad", "kol", "koc", "topic", "brand_note",
-                   "organic", "push", "live")
+CHANNELS: Final = (
+    "feed_ad",
+    "search_ad",
+    "open_screen_ad",
+    "kol",
+    "koc",
+    "topic",
+    "brand_note",
+    "organic",
+    "push",
+    "live",
+)
 CHANNEL_SHARES: Final = (4.0, 0.5, 0.4, 2.5, 3.0, 1.0, 2.0, 9.0, 0.3, 0.6)
 VIDEO_SHARE: Final = 5 / 7
 
@@ -44,9 +65,10 @@ VIDEO_SHARE: Final = 5 / 7
 class World(NamedTuple):
     """The static world, as the kernels see it.
 
-    ``start`` is the first local midnight in microseconds; ``brands`` (brands, .), ``categories``
-    (categories, .), ``channels`` (brands, channels), ``days`` (days, .), ``buzz`` (days, brands),
-    ``campaign_on`` (days, brands; -1 is none), ``campaigns`` (campaigns, .).
+    Tables of days end with the ``WARM_UP`` days before the log: their places are below 0.
+    ``start`` is the log's first local midnight in microseconds; ``brands`` (brands, .),
+    ``categories`` (categories, .), ``channels`` (brands, channels), ``days`` (days, .), ``buzz``
+    (days, brands), ``campaign_on`` (days, brands; -1 is none), ``campaigns`` (campaigns, .).
     """
 
     seed: int
@@ -96,13 +118,24 @@ def _buzz_table(rng: np.random.Generator, days: int, brands: int) -> Floats:
 
 
 def drawn_world(seed: int, days: int) -> World:
-    """Return the static world for a log of so many days, and ``MAX_HORIZON`` days beyond."""
+    """Return the static world for a log of so many days, and of what lies before and beyond."""
     rng = np.random.default_rng((seed, 20250101))
-    span = days + MAX_HORIZON + 1
+    beyond = days + MAX_HORIZON + 1
+    span = WARM_UP + beyond
     brands = _brand_table(rng, days)
     channels = rng.dirichlet(np.array(CHANNEL_SHARES) * 1.5, len(brands))
     buzz = _buzz_table(rng, span, len(brands))
-    campaign_on, campaigns = campaign_schedule(rng, span, brands[:, at.LAUNCH])
-    return World(seed, round(midnight(0).timestamp()) * 1_000_000,
-                 np.array(BRAND_CATEGORY, np.int64), brands, np.array(CATEGORY_TABLE), channels,
-                 day_table(span), buzz, campaign_on, campaigns)
+    campaign_on, campaigns = campaign_schedule(rng, span, brands[:, at.LAUNCH] + WARM_UP)
+    moods = day_table(-WARM_UP, beyond)
+    return World(
+        seed,
+        round(midnight(0).timestamp()) * 1_000_000,
+        np.array(BRAND_CATEGORY, np.int64),
+        brands,
+        np.array(CATEGORY_TABLE),
+        channels,
+        np.roll(moods, -WARM_UP, 0),
+        np.roll(buzz, -WARM_UP, 0),
+        np.roll(campaign_on, -WARM_UP, 0),
+        campaigns,
+    )
