@@ -226,10 +226,9 @@ def _with_formulas(
     stages: StageModel,
 ) -> Any:
     holds = [stage.holds(values.__getitem__) for stage in stages.stages]
-    stage = ibis.cases(
-        *[(hold, ibis.literal(level, "int8")) for level, hold in reversed([*enumerate(holds, 1)])],
-        else_=ibis.literal(0, "int8"),
-    )
+    # Ibis takes small numbers for int8 already, and leaves out a cast to it; DuckDB does not.
+    levels = reversed([(hold, level) for level, hold in enumerate(holds, 1)])
+    stage = ibis.cases(*levels, else_=ibis.literal(0, "int64")).cast("int8")
     ready = {f.name: values[f.source] for f in features if isinstance(f.source, Aggregate)}
     ready |= {
         f.name: table[f.source].cast("float64") for f in features if isinstance(f.source, str)

@@ -11,7 +11,7 @@ from features.catalogue import Feature
 from features.dataset import OpenDataset
 from features.errors import EventLogError
 from features.offline import moment_values, resolve_moments, with_categories
-from features.sources import read_source
+from features.sources import id_text, read_source
 from features.vocabulary import MICROSECONDS_PER_DAY
 from models.forecast import Moments
 from models.release import Release
@@ -61,7 +61,7 @@ def read_pairs(data: OpenDataset, path: Any) -> Any:
                 f"--pairs: {path} has no column {column!r} (it has: {', '.join(source.columns)})."
             )
     pairs = source.select(
-        user_id=source.user_id.cast("string"), brand_id=source.brand_id.cast("string")
+        user_id=id_text(source.user_id, "--pairs"), brand_id=id_text(source.brand_id, "--pairs")
     )
     empty = pairs.filter(pairs.user_id.isnull() | pairs.brand_id.isnull()).count()
     if empty.to_pyarrow().as_py():

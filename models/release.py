@@ -151,7 +151,7 @@ def load_release(folder: Path, threads: int = 1) -> Release:
     try:
         about = json.loads((folder / "release.json").read_text(encoding="utf-8"))
         files = {name: (folder / name).read_text(encoding="utf-8") for name in about["sha256"]}
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ReleaseError(
             f"Release {folder.name}: {folder} holds no whole release "
             f"({type(error).__name__}); promote the run again."
@@ -212,15 +212,23 @@ def publish_release(source: Path, releases: Path) -> str:
     release = load_release(source)
     target = releases / release.name
     if target.exists():
-        load_release(target)
-        return release.name
+        try:
+            load_release(target)
+        except ReleaseError:
+            # Altered or cut off: nobody can use it, and promoting again is the way to mend it.
+            shutil.rmtree(target)
+        else:
+            return release.name
     releases.mkdir(parents=True, exist_ok=True)
     partial = releases / f".{release.name}.{os.getpid()}"
     shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(source, partial)
-    for file in partial.iterdir():
-        _sync(file)
-    os.rename(partial, target)
+    try:
+        shutil.copytree(source, partial)
+        for file in partial.iterdir():
+            _sync(file)
+        os.rename(partial, target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
     _sync(releases)
     return release.name
 
@@ -235,9 +243,12 @@ def _sync(path: Path) -> None:
 
 def _write_champions(releases: Path, names: list[str]) -> None:
     partial = releases / f".{_CHAMPION}.{os.getpid()}"
-    partial.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
-    _sync(partial)
-    os.replace(partial, releases / _CHAMPION)
+    try:
+        partial.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+        _sync(partial)
+        os.replace(partial, releases / _CHAMPION)
+    finally:
+        partial.unlink(missing_ok=True)
     _sync(releases)
 
 

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
 from features.dataset import Dataset, OpenDataset
+from features.errors import ConfigError, EventLogError
 from models.batch import batches_of_moments, pairs_before, read_pairs
 from models.forecast import forecast_columns
 from models.release import Release
@@ -61,23 +62,20 @@ def score(
     Without `pairs`: all pairs with an event in the 365 days before `as_of`.
     """
     progress("Reading the event log")
-    out.parent.mkdir(parents=True, exist_ok=True)
+    if out.is_dir():
+        raise ConfigError(f"--out: {out} is a folder; name a file.")
     partial = out.with_name(f".{out.name}.{os.getpid()}")
     try:
         with dataset.open() as data:
             asked = pairs_before(data, as_of) if pairs is None else read_pairs(data, pairs)
             summary = _write(data, release, asked, as_of, tuple(horizons), partial, progress)
         os.replace(partial, out)
+    except OSError as error:
+        raise ConfigError(f"--out: {out} cannot be written ({error.strerror}).") from error
     finally:
-        partial.unlink(missing_ok=True)
-    said = (
-        *data.log.said,
-        *(
-            (f"no pair to score before {pd.Timestamp(as_of, unit='us')}",)
-            if not summary["pairs"]
-            else ()
-        ),
-    )
+        if partial.parent.is_dir():
+            partial.unlink(missing_ok=True)
+    said = (*data.log.said, *("no pair to score",) * (not summary["pairs"]))
     return ScoreSummary(path=out, release=release.name, said=said, **summary)
 
 
@@ -94,6 +92,7 @@ def _write(
     names = release.model.stages
     stages, buyers, count, unknown = np.zeros(len(names), np.int64), np.zeros(len(horizons)), 0, 0
     schema = _schema(data.log.id_types, names, horizons)
+    path.parent.mkdir(parents=True, exist_ok=True)
     with pq.ParquetWriter(path, schema) as writer:
         for ids, moments in batches_of_moments(data, release, pairs.mutate(as_of=as_of)):
             forecast = release.model.predict(moments, horizons)
@@ -131,7 +130,22 @@ def _write(
 
 def _ids(texts: "pd.Series[str]", kind: pa.DataType) -> pa.Array:
     """Give ids back in the type that the log had."""
-    return pa.array(texts, pa.string()).cast(kind)
+    ids = pa.array(texts, pa.string())
+    try:
+        return ids.cast(kind)
+    except pa.ArrowInvalid as error:
+        odd = next(text for text in texts if not _is_whole(text))
+        raise EventLogError(
+            f"--pairs: {texts.name} {odd!r} is no whole number of 64 bits, as the log's ids are."
+        ) from error
+
+
+def _is_whole(text: str) -> bool:
+    try:
+        pa.scalar(text, pa.string()).cast(pa.int64())
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def _schema(

@@ -90,7 +90,7 @@ def build_batch(events: Sequence[Event], time_zone: str) -> EventBatch:
     (['b1'], array([0]), array([1500000]))
     """
     zone = ZoneInfo(time_zone)
-    micros = [_micros(event.value) for event in events]
+    micros = [_micros(event) for event in events]
 
     def texts(name: str) -> Texts:
         return code_texts(getattr(event, name) or None for event in events)
@@ -125,7 +125,7 @@ def identity_of(event: Event) -> str:
     """
     if event.event_id:
         return f"id:{event.event_id}"
-    value = _micros(event.value)
+    value = _micros(event)
     numbers = [KIND_CODE[event.kind], event.occurred_at, "" if value is None else value]
     texts = [event.user_id, event.brand_id, event.category_id, event.channel]
     filled = [text or "" for text in texts]
@@ -154,11 +154,11 @@ def with_ordinals(
     return told_apart
 
 
-def _micros(value: float | None) -> int | None:
-    """Return an amount in whole millionths; halves go away from zero, as in the engine."""
-    if value is None:
+def _micros(event: Event) -> int | None:
+    """Return its amount in whole millionths; halves go away from zero, as in the engine."""
+    if event.value is None or event.kind not in ("purchase", "refund"):
         return None
-    scaled = value * VALUE_UNIT
+    scaled = event.value * VALUE_UNIT
     whole = int(scaled)
     return whole + (abs(scaled - whole) >= 0.5) * (1 if scaled > 0 else -1)
 

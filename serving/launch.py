@@ -1,10 +1,12 @@
 """Starting the service: BentoML in a process of its own, told its settings by the environment."""
 
 import os
+import socket
 import sys
 from pathlib import Path
 from typing import Final
 
+from features.errors import ConfigError
 from serving.history_store import open_store
 from serving.settings import ServiceSettings
 
@@ -20,9 +22,12 @@ def launch(settings: ServiceSettings) -> None:
     ------
     StoreError
         Where the history store cannot be opened.
+    ConfigError
+        Where nobody can listen at the host and port.
     """
     open_store(settings.store, Path(settings.folder), settings.time_zone, write=False).close()
     serving = settings.serving
+    _check_free(serving.host, serving.port)
     environment = {
         **os.environ,
         SETTINGS_VARIABLE: settings.model_dump_json(),
@@ -45,3 +50,18 @@ def launch(settings: ServiceSettings) -> None:
     ]
     os.chdir(root)
     os.execve(sys.executable, arguments, environment)
+
+
+def _check_free(host: str, port: int) -> None:
+    """Refuse an address that is taken; the service itself would say so after many seconds."""
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            # As the service does it: an address that was let go a moment ago is free.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise ConfigError(
+            f"[serving] host, port: nobody can listen at {host}:{port} ({error.strerror}); "
+            "stop what does, or choose another port."
+        ) from error

@@ -1,13 +1,14 @@
 """The configuration: one TOML file, read whole, checked whole, never changed."""
 
 import difflib
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -26,6 +27,9 @@ from serving.settings import PrivacySettings, ServingSettings
 from training.track import TrackingSettings
 
 __all__ = ["Configuration", "Settings", "load_configuration"]
+
+_UNION_MEMBER: Final = re.compile(r"function-.*|literal\[.*\]|str")
+"""What pydantic adds to the place of a value that may be of several types."""
 
 
 class Settings(BaseModel):
@@ -111,23 +115,30 @@ def load_configuration(path: Path) -> Configuration:
     try:
         return Configuration(path, Settings.model_validate(data))
     except ValidationError as error:
-        lines = "\n  ".join(_line(item) for item in error.errors())
-        raise ConfigError(f"Configuration {path}:\n  {lines}") from error
+        # A value that may be of two types is refused once for each of them.
+        lines: dict[str, list[str]] = {}
+        for item in error.errors():
+            found, wanted = _parts(item)
+            lines.setdefault(found, []).append(wanted)
+        text = "\n  ".join(
+            f"{found}{' Or: '.join(dict.fromkeys(wanted))}" for found, wanted in lines.items()
+        )
+        raise ConfigError(f"Configuration {path}:\n  {text}") from error
 
 
-def _line(item: Mapping[str, Any]) -> str:
-    """Say in one line which key is wrong, what was found, and what would do."""
-    place = [str(part) for part in item["loc"] if not str(part).startswith("function-")]
+def _parts(item: Mapping[str, Any]) -> tuple[str, str]:
+    """Say which key is wrong and what was found there, and what would do."""
+    place = [part for part in map(str, item["loc"]) if not _UNION_MEMBER.fullmatch(part)]
     section, key = place[0], ".".join(place[1:])
     where = f"[{section}] {key}".strip()
     if item["type"] == "extra_forbidden":
-        return f"{where}: unknown {'key' if key else 'section'}{_nearest(place)}."
+        return f"{where}: ", f"unknown {'key' if key else 'section'}{_nearest(place)}."
     if item["type"] == "missing":
-        return f"{where}: missing{'; every configuration needs it' if not key else ''}."
+        return f"{where}: ", f"missing{'; every configuration needs it' if not key else ''}."
     said = str(item["msg"]).removeprefix("Value error, ")
     if item["type"] == "value_error":
-        return f"{where}: {said}."
-    return f"{where}: found {item['input']!r}. {said}."
+        return f"{where}: ", f"{said}."
+    return f"{where}: found {item['input']!r}. ", f"{said}."
 
 
 def _nearest(place: list[str]) -> str:

@@ -27,7 +27,7 @@ def test_events_stand_by_instant_then_kind_then_identity():
     in_order = sort_records(made)
     assert in_order["occurred_at"].tolist() == [1, 1, 1, 2]
     assert in_order["kind"].tolist() == [
-        KIND_CODE[k] for k in "search search purchase search".split()
+        KIND_CODE[k] for k in ["search", "search", "purchase", "search"]
     ]
     ids = in_order[["id_high", "id_low"]][:2].tolist()
     assert ids == sorted(ids)

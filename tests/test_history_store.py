@@ -140,7 +140,8 @@ def test_rows_that_differ_in_one_field_are_two_events(store):
         event("u", brand="ab", category_id="c"), event("u", brand="a", category_id="bc"),
         event("u", brand="abc"), event("u", brand=None, category_id="abc"),
         event("u", brand=None, channel="abc"), event("ua", brand="bc"),
-        event("u", brand="abc", kind="purchase"), event("u", brand="abc", value=1.0),
+        event("u", brand="abc", kind="purchase"),
+        event("u", brand="abc", kind="purchase", value=1.0),
         event("u", brand="abc", day=1), event("u", brand="abc", event_id="abc"),
     ]  # fmt: skip
     assert len(set(map(identity_of, rows))) == len(rows)

@@ -6,6 +6,7 @@ The only file that says mlflow, so that nothing else waits for its import.
 import logging
 import os
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -46,16 +47,20 @@ class Tracking:
             ("DO_NOT_TRACK", "true"),
         ):
             os.environ.setdefault(name, value)
-        from mlflow import MlflowClient
-
         for noisy in ("alembic", "mlflow"):
             logging.getLogger(noisy).setLevel(logging.WARNING)
         local = settings.uri.startswith("sqlite:///")
         path = (folder / settings.uri.removeprefix("sqlite:///")).resolve()
         self.uri = f"sqlite:///{path}" if local else settings.uri
+        self._database = path if local else None
         # Without a place of its own, a database's artifacts would go where the command runs.
         self._artifacts = (path.parent / "mlartifacts").as_uri() if local else None
-        self._client: Any = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
+
+    @cached_property
+    def _client(self) -> Any:
+        from mlflow import MlflowClient
+
+        return MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
 
     def _experiment(self) -> str:
         found = self._client.get_experiment_by_name(_EXPERIMENT)
@@ -105,23 +110,31 @@ class Tracking:
 
     def find_run(self, run: str) -> str | None:
         """Return the id of the run whose id, or name, is `run`; the newest where names repeat."""
-        runs = self._client.search_runs(
-            [self._experiment()], order_by=["start_time DESC"], max_results=1000
-        )
-        for found in runs:
+        for found in self._newest_runs(1000):
             if run in (found.info.run_id, found.info.run_name):
                 return str(found.info.run_id)
         return None
 
     def newest_run(self) -> str | None:
         """Return the id of the newest run that ended well, or None."""
-        runs = self._client.search_runs(
-            [self._experiment()],
-            "attributes.status = 'FINISHED'",
-            order_by=["start_time DESC"],
-            max_results=1,
-        )
+        runs = self._newest_runs(1, "attributes.status = 'FINISHED'")
         return str(runs[0].info.run_id) if runs else None
+
+    def _newest_runs(self, most: int, condition: str = "") -> list[Any]:
+        # Who only asks leaves no database behind.
+        if self._database is not None and not self._database.exists():
+            return []
+        found = self._client.get_experiment_by_name(_EXPERIMENT)
+        if found is None:
+            return []
+        return list(
+            self._client.search_runs(
+                [found.experiment_id],
+                condition,
+                order_by=["start_time DESC"],
+                max_results=most,
+            )
+        )
 
     def release_folder(self, run_id: str, target: Path) -> Path:
         """Fetch the run's release into `target` and return where it lies."""

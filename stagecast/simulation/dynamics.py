@@ -45,7 +45,7 @@ def _come_or_stay_away(scene: Scene) -> None:
     person[at.RATE] = 0.0
     if day >= person[at.AWAY_UNTIL]:
         mood = log_normal(rng, 0.7) * scene.lively
-        urge = 1.0 + 2.0 * min(scene.wants[:, at.WANT].sum(), 2.5)
+        urge = 1.0 + 3.0 * min(scene.wants[:, at.WANT].sum(), 2.5)
         person[at.RATE] = min(person[at.ACTIVITY] * math.exp(person[at.DRIFT]) * mood * urge, 9.0)
 
 
@@ -130,7 +130,7 @@ def _plan_elsewhere(scene: Scene) -> None:
         pace = scene.categories[category, at.TAU]
         spending = math.exp(0.5 * scene.spending)
         want[at.ELSEWHERE_AT] = at.NEVER
-        if uniform(rng) < -math.expm1(-0.045 * want[at.WANT] * spending / pace):
+        if uniform(rng) < -math.expm1(-0.02 * want[at.WANT] * spending / pace):
             want[at.ELSEWHERE_BRAND] = _pick_elsewhere(scene, category)
             want[at.ELSEWHERE_AT] = _hour(scene)
 

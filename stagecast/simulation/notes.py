@@ -71,7 +71,7 @@ def _absorb(scene: Scene, brand: int, touch: Touch) -> None:
     tie, person = scene.ties[brand], scene.person
     want = scene.wants[scene.brand_category[brand], at.WANT]
     force = math.exp(0.3 * _craft(scene, brand, touch) + 0.2 * tie[at.LIKING])
-    gain = 0.3 * person[at.SWAYED] * force * (0.4 + min(want, 1.5)) * log_normal(scene.rng, 0.4)
+    gain = 0.2 * person[at.SWAYED] * force * (0.4 + min(want, 1.5)) * log_normal(scene.rng, 0.4)
     learnt(scene, brand, min(gain, 2.0))
     tie[at.FAMILIAR] += 0.1
 

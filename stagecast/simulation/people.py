@@ -30,7 +30,7 @@ REGION_SHARES: Final = np.array([0.16, 0.06, 0.32, 0.13, 0.18, 0.09, 0.04, 0.02]
 TIER_SHARES: Final = np.array([0.24, 0.28, 0.21, 0.16, 0.11])
 NEW_SHARE: Final = 0.22
 # Sessions a day.
-MEDIAN_ACTIVITY: Final = 0.024
+MEDIAN_ACTIVITY: Final = 0.0235
 
 # How much each age (rows) is concerned by each category (columns), before the user's own share.
 CONCERN_BY_AGE: Final = np.array(
@@ -48,7 +48,7 @@ CONCERN_BY_GENDER: Final = np.array(
     [[1.05, 1.0, 1.15, 1.2, 1.15], [0.85, 1.0, 0.45, 0.3, 0.6], [1.0, 1.0, 1.0, 1.0, 1.0]]
 )
 # Concern is spread widely; for baby food almost everyone has none and a few have much.
-CONCERN_SPREAD: Final = np.array([0.8, 0.7, 0.8, 0.9, 1.7])
+CONCERN_SPREAD: Final = np.array([1.1, 1.1, 1.2, 1.2, 1.7])
 
 
 @compiled
@@ -68,7 +68,7 @@ def _give_traits(person: Floats, rng: Words, days: int) -> None:
     person[at.DRIFT] = 0.4 * normal(rng)
     person[at.JOINS] = math.floor(uniform(rng) * days) if uniform(rng) < NEW_SHARE else -WARM_UP
     person[at.LAPSE_RATE] = log_normal(rng, 0.8) / 160.0
-    person[at.SCROLL] = 6.2 * log_normal(rng, 0.5)
+    person[at.SCROLL] = 5.0 * log_normal(rng, 0.5)
     person[at.OPENNESS] = 0.6 * normal(rng)
     person[at.EXPRESSIVE] = log_normal(rng, 0.8) * (1.0 + 0.8 * person[at.CREATOR])
     person[at.CURIOUS] = log_normal(rng, 0.5)

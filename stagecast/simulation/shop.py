@@ -23,7 +23,7 @@ CART_WISH: Final = 0.4
 PAY_WISH: Final = 0.2
 AT_ONCE: Final = 0.05
 # How sharply conviction divides those who pay from those who look on.
-DECISIVENESS: Final = 2.2
+DECISIVENESS: Final = 3.0
 REPORTED: Final = 0.25
 
 
