@@ -90,7 +90,7 @@ class PurchaseCurve:
     def __init__(
         self,
         edges: Sequence[int] = (7, 14, 30, 60, 90),
-        rounds: int = 220,
+        rounds: int = 160,
         seed: int = 0,
         threads: int = 1,
         parameters: Mapping[str, Any] | None = None,

@@ -14,7 +14,7 @@ Floats = npt.NDArray[np.float64]
 DEFAULT_PARAMETERS: Final[Mapping[str, Any]] = {
     # Few leaves, small steps and a strong ridge: what paid on sparse purchases.
     "num_leaves": 15,
-    "learning_rate": 0.08,
+    "learning_rate": 0.1,
     "lambda_l2": 50.0,
     "min_data_in_leaf": 50,
     "feature_fraction": 0.6,
@@ -45,7 +45,7 @@ class Trees:
         self,
         objective: str,
         n_outcomes: int = 1,
-        rounds: int = 220,
+        rounds: int = 160,
         seed: int = 0,
         threads: int = 1,
         parameters: Mapping[str, Any] | None = None,

@@ -134,6 +134,8 @@ class Stagecast:
         else:
             try:
                 micros = read_instant(as_of, self._zone)
+                # In the far past or future a zone can lead out of the calendar.
+                datetime_of(micros)
             except (ValueError, OverflowError) as error:
                 raise Refused(
                     f"as_of: {as_of!r} is no instant; write one like "

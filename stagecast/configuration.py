@@ -85,12 +85,15 @@ class Configuration:
     def instant(self, text: str) -> int:
         """Return a date (midnight in the time zone) or an instant in microseconds since 1970."""
         try:
-            return read_instant(text, self.settings.events.time_zone)
+            micros = read_instant(text, self.settings.events.time_zone)
+            # In the far past or future a zone can lead out of the calendar.
+            self.day(micros)
         except (ValueError, OverflowError) as error:
             raise ConfigError(
                 f"--as-of: {text!r} is no date; write one like 2025-06-30, or an "
                 "instant like 2025-06-30T18:00:00+08:00."
             ) from error
+        return micros
 
     def day(self, micros: int) -> date:
         """Return the local day of an instant."""

@@ -114,12 +114,12 @@ def world(tmp_path_factory: pytest.TempPathFactory, blank_database: Path) -> "Tr
 
     # A path with a blank, as on many a desk.
     folder = tmp_path_factory.mktemp("a world") / "of its own"
-    summary = simulate(folder, 1_000, 200, seed=1, truth_pairs=400, replicas=60)
+    summary = simulate(folder, 1_500, 200, seed=1, truth_pairs=400, replicas=60)
     shutil.copy(blank_database, folder / "mlflow.db")
     config = folder / "stagecast.toml"
     config.write_text(config.read_text() + "\n[engine]\nthreads = 1\n", encoding="utf-8")
     as_of = str(summary.as_of.astimezone(ZoneInfo(TIME_ZONE)).date())
-    return crowned(config, trained(config, as_of, rounds=50, moments=12_000), as_of)
+    return crowned(config, trained(config, as_of, rounds=50, moments=15_000), as_of)
 
 
 @pytest.fixture(scope="session")

@@ -30,12 +30,19 @@ def through_json(model):
     return type(model).from_dict(json.loads(json.dumps(model.to_dict(), allow_nan=False)))
 
 
-@given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 4), st.sampled_from("abc")),
-                min_size=1, max_size=30), st.floats(0, 100))
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 1), st.integers(0, 4), st.sampled_from("abc")),
+        min_size=1,
+        max_size=30,
+    ),
+    st.floats(0, 100),
+)
 def test_a_cells_rate_is_drawn_to_the_overall_rate_by_the_strength(rows, strength):
     rows = [*rows, (0, 1, "a")]
-    model = BaseRate(strength).fit(*zip(*[row[:2] for row in rows], strict=True),
-                                   cells=[row[2] for row in rows])
+    model = BaseRate(strength).fit(
+        *zip(*[row[:2] for row in rows], strict=True), cells=[row[2] for row in rows]
+    )
     overall = sum(y * w for y, w, _ in rows) / sum(w for _, w, _ in rows)
     assert model.overall_ == pytest.approx(overall)
     for cell in "abc":
@@ -97,18 +104,19 @@ def test_recency_and_frequency_agrees_with_scikit_learn_step_by_step():
     X = np.hstack([z, ~known])
     oracle = LogisticRegression(C=0.5, tol=1e-7).fit(X, y, sample_weight=weight)
     model = RecencyFrequency(COLUMNS, ridge=2.0).fit(frame, y, weight)
-    np.testing.assert_allclose(model.predict_proba(frame), oracle.predict_proba(X)[:, 1],
-                               rtol=1e-5)
+    np.testing.assert_allclose(model.predict_proba(frame), oracle.predict_proba(X)[:, 1], rtol=1e-5)
 
 
 def test_a_whole_weight_teaches_the_same_as_repeated_rows():
     frame, y, _ = moments(500)
     times = np.random.default_rng(2).integers(0, 4, y.size)
     repeated = RecencyFrequency(COLUMNS).fit(
-        frame.loc[frame.index.repeat(times)], np.repeat(y, times))
+        frame.loc[frame.index.repeat(times)], np.repeat(y, times)
+    )
     weighted = RecencyFrequency(COLUMNS).fit(frame, y, times)
-    np.testing.assert_allclose(weighted.predict_proba(frame), repeated.predict_proba(frame),
-                               rtol=1e-5)
+    np.testing.assert_allclose(
+        weighted.predict_proba(frame), repeated.predict_proba(frame), rtol=1e-5
+    )
 
 
 def test_a_row_alone_gets_its_answer_in_a_batch_to_the_last_bit():
@@ -175,23 +183,35 @@ def test_reading_a_baseline_loads_no_scikit_learn():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-@pytest.mark.parametrize(("call", "error", "says"), [
-    (lambda: BaseRate().fit([]), TrainingError, "not all 0; found 0 of them"),
-    (lambda: BaseRate().fit([1, 0], [0, 0]), TrainingError, "not all 0; found 2 of them"),
-    (lambda: BaseRate().fit([1, np.nan]), TrainingError, "label is not known yet"),
-    (lambda: BaseRate().fit([1, 0], [1]), TrainingError, r"found \(2,\) and \(1,\)"),
-    (lambda: BaseRate().fit([1, 0], cells=["a"]), TrainingError, "1 cells for 2 moments"),
-    (lambda: BaseRate(-1).fit([1]), TrainingError, "strength must be 0 or more; found -1"),
-    (lambda: BaseRate.from_dict({"kind": "recency_frequency"}), ReleaseError,
-     "'base_rate' was looked for; found 'recency_frequency'"),
-    (lambda: RecencyFrequency(("a",)).fit({"b": [1]}, [1]), TrainingError,
-     r"not there: a \(there are: b\)"),
-    (lambda: RecencyFrequency(("a",)).fit({"a": [1, 2]}, [1]), TrainingError, "2 rows for 1"),
-    (lambda: RecencyFrequency(()).fit({"a": [1]}, [1]), TrainingError, "at least one column"),
-    (lambda: RecencyFrequency(("a",)).fit({"a": [1, 2]}, [1, 0]).predict_proba({"b": [1]}),
-     ReleaseError, r"not there: a \(there are: b\)"),
-    (lambda: RecencyFrequency.from_dict({}), ReleaseError, "found None"),
-])
+@pytest.mark.parametrize(
+    ("call", "error", "says"),
+    [
+        (lambda: BaseRate().fit([]), TrainingError, "not all 0; found 0 of them"),
+        (lambda: BaseRate().fit([1, 0], [0, 0]), TrainingError, "not all 0; found 2 of them"),
+        (lambda: BaseRate().fit([1, np.nan]), TrainingError, "label is not known yet"),
+        (lambda: BaseRate().fit([1, 0], [1]), TrainingError, r"found \(2,\) and \(1,\)"),
+        (lambda: BaseRate().fit([1, 0], cells=["a"]), TrainingError, "1 cells for 2 moments"),
+        (lambda: BaseRate(-1).fit([1]), TrainingError, "strength must be 0 or more; found -1"),
+        (
+            lambda: BaseRate.from_dict({"kind": "recency_frequency"}),
+            ReleaseError,
+            "'base_rate' was looked for; found 'recency_frequency'",
+        ),
+        (
+            lambda: RecencyFrequency(("a",)).fit({"b": [1]}, [1]),
+            TrainingError,
+            r"not there: a \(there are: b\)",
+        ),
+        (lambda: RecencyFrequency(("a",)).fit({"a": [1, 2]}, [1]), TrainingError, "2 rows for 1"),
+        (lambda: RecencyFrequency(()).fit({"a": [1]}, [1]), TrainingError, "at least one column"),
+        (
+            lambda: RecencyFrequency(("a",)).fit({"a": [1, 2]}, [1, 0]).predict_proba({"b": [1]}),
+            ReleaseError,
+            r"not there: a \(there are: b\)",
+        ),
+        (lambda: RecencyFrequency.from_dict({}), ReleaseError, "found None"),
+    ],
+)
 def test_what_cannot_be_used_is_refused_in_words(call, error, says):
     with pytest.raises(error, match=says):
         call()

@@ -38,8 +38,9 @@ def log(folder: Path, where: str = "true", order: str = "") -> list[tuple]:
 
 
 def contents(folder: Path) -> dict[str, list[tuple]]:
-    tables = {table: rows(f"from '{folder / table}.parquet'")
-              for table in ("brands", "pairs", "users")}
+    tables = {
+        table: rows(f"from '{folder / table}.parquet'") for table in ("brands", "pairs", "users")
+    }
     return {"events": log(folder), **tables}
 
 
@@ -86,9 +87,12 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Source:
     bought = f"household_id % 31 = 7 and transaction_timestamp < '{SMALL_END}'"
     stores = f"(select distinct store_id from '{data / 'transactions.parquet'}' where {bought})"
     return copy_of(
-        data, folder, transactions=bought,
+        data,
+        folder,
+        transactions=bought,
         promotions=f"store_id in {stores} and product_id % 7 = 0 and week <= 34",
-        campaigns="household_id % 31 = 7", coupon_redemptions="household_id % 31 = 7",
+        campaigns="household_id % 31 = 7",
+        coupon_redemptions="household_id % 31 = 7",
     )
 
 
@@ -106,8 +110,13 @@ def test_the_counts_are_those_of_the_documents(real: ImportSummary, events: str)
         real.kinds.items()
     )
     documents = (Path(__file__).parents[1] / "docs" / "data.md").read_text(encoding="utf-8")
-    for number in (real.rows, *real.kinds.values(), *real.channels.values(), real.pairs,
-                   *real.dropped.values()):
+    for number in (
+        real.rows,
+        *real.kinds.values(),
+        *real.channels.values(),
+        real.pairs,
+        *real.dropped.values(),
+    ):
         assert f"{number:,}" in documents
 
 
@@ -220,11 +229,10 @@ def test_what_is_bought_later_never_changes_what_is_written_earlier(
 ) -> None:
     whole = import_complete_journey(tmp_path / "whole", brand, source=small).folder
     # A midnight; the middle of a day; the shops' own evening, when it is the next day in UTC.
-    for number, cut in enumerate(
-        ("2017-05-01", "2017-06-17 17:31:00", "2017-07-09 01:00:00")
-    ):
+    for number, cut in enumerate(("2017-05-01", "2017-06-17 17:31:00", "2017-07-09 01:00:00")):
         past = copy_of(
-            small.folder, tmp_path / f"past{number}",
+            small.folder,
+            tmp_path / f"past{number}",
             transactions=f"transaction_timestamp < '{cut}'",
             coupon_redemptions=f"redemption_date < '{cut}'",
         )
@@ -232,7 +240,10 @@ def test_what_is_bought_later_never_changes_what_is_written_earlier(
         before = f"occurred_at < '{cut}'"
         known = log(short, before)
         assert {row[COLUMNS.index("channel")] for row in known} == {
-            None, "campaign", "display", "mailer"
+            None,
+            "campaign",
+            "display",
+            "mailer",
         }
         assert known == log(whole, before)
         brands = "from '{}/brands.parquet'"
@@ -253,12 +264,14 @@ def test_prominent_promotions_are_what_a_slow_reading_of_the_rule_gives(
 
 def naive_impressions(source: Source) -> list[tuple]:
     product = {
-        identity: (brand, category) for identity, brand, category in rows(
-            "select product_id, manufacturer_id, product_category "
-            f"from '{source.file('products')}'")
+        identity: (brand, category)
+        for identity, brand, category in rows(
+            f"select product_id, manufacturer_id, product_category from '{source.file('products')}'"
+        )
     }
     offers: dict[tuple, dict[tuple, dict]] = defaultdict(
-        lambda: defaultdict(lambda: defaultdict(int)))
+        lambda: defaultdict(lambda: defaultdict(int))
+    )
     for store, week, item, display, mailer in rows(
         "select store_id, week, product_id, display_location, mailer_location "
         f"from '{source.file('promotions')}'"
@@ -276,16 +289,19 @@ def naive_impressions(source: Source) -> list[tuple]:
                 named = [(-count, name) for name, count in categories.items() if name is not None]
                 shown[household, brand, channel, week] = (
                     datetime(bought_at.year, bought_at.month, bought_at.day)  # noqa: DTZ001
-                    + timedelta(days=1, microseconds=-1), min(named)[1] if named else None)
+                    + timedelta(days=1, microseconds=-1),
+                    min(named)[1] if named else None,
+                )
         known |= {(household, product[item][0]) for item in items if item in product}
-    return [(household, brand, channel, *what)
-            for (household, brand, channel, _), what in shown.items()]
+    return [
+        (household, brand, channel, *what) for (household, brand, channel, _), what in shown.items()
+    ]
 
 
 def naive_baskets(source: Source) -> list[tuple]:
     return rows(
         f"""select household_id, store_id, week, transaction_timestamp, list(product_id)
-            from '{source.file('transactions')}'
+            from '{source.file("transactions")}'
             group by household_id, store_id, week, transaction_timestamp, basket_id
             order by transaction_timestamp, household_id, basket_id"""
     )
@@ -295,24 +311,26 @@ def test_all_promotions_are_every_promoted_product_at_every_visit(
     small: Source, tmp_path: Path
 ) -> None:
     few = copy_of(
-        small.folder, tmp_path / "few",
+        small.folder,
+        tmp_path / "few",
         transactions="transaction_timestamp < '2017-01-20' and household_id % 2 = 0",
     )
     summary = import_complete_journey(tmp_path / "out", promotions="all", source=few)
     expected = rows(
         f"""with visits as (
                 select distinct household_id, store_id, week, transaction_timestamp::date
-                from '{few.file('transactions')}')
+                from '{few.file("transactions")}')
             select count_if(mailer_location <> '0'), count_if(display_location <> '0')
-            from visits join '{few.file('promotions')}' using (store_id, week)
-            semi join '{few.file('products')}' using (product_id)"""
+            from visits join '{few.file("promotions")}' using (store_id, week)
+            semi join '{few.file("products")}' using (product_id)"""
     )
     assert [(summary.channels["mailer"], summary.channels["display"])] == expected
     events = f"'{tmp_path / 'out' / 'events.parquet'}'"
     assert rows(f"select count(*) from {events}") == [(summary.rows,)]
     early = "occurred_at < '2017-01-05'"
     assert log(tmp_path / "out", early) == log(
-        tmp_path / "out", early,
+        tmp_path / "out",
+        early,
         f"order by {IN_ORDER}, event_id nulls first, user_id, brand_id, channel, category_id",
     )
 

@@ -119,9 +119,12 @@ def test_a_date_is_midnight_in_the_time_zone_and_an_instant_is_itself(tmp_path):
     assert str(found.day(16 * hour)) == "1970-01-02"
 
 
-@pytest.mark.parametrize("text", ["", "tomorrow", "2025-02-30", "30.06.2025", "2025-06"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "tomorrow", "2025-02-30", "30.06.2025", "2025-06", "0001-01-01", "9999-12-31T23:00:00Z"],
+)
 def test_what_is_no_date_is_refused_with_one_that_is(tmp_path, text):
-    found = load_configuration(written(tmp_path, EVENTS))
+    found = load_configuration(written(tmp_path, EVENTS + 'time_zone = "Asia/Shanghai"\n'))
     with pytest.raises(ConfigError, match=r"--as-of: .* is no date; write one like 2025-06-30"):
         found.instant(text)
 

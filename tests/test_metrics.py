@@ -16,8 +16,9 @@ SCORES = {
     "log_loss": metrics.log_loss,
     "brier": metrics.brier_score,
     "predicted_over_observed": metrics.predicted_over_observed,
-    "expected_calibration_error":
-        lambda y, p, w=None: metrics.expected_calibration_error(y, p, weight=w),
+    "expected_calibration_error": lambda y, p, w=None: metrics.expected_calibration_error(
+        y, p, weight=w
+    ),
     "lift_10pct": lambda y, p, w=None: metrics.lift(y, p, 0.1, w),
     "lift_37pct": lambda y, p, w=None: metrics.lift(y, p, 0.37, w),
 }
@@ -43,8 +44,12 @@ def sampled(n=400, seed=0):
 @given(forecasts())
 def test_auc_is_the_chance_that_a_buyer_stands_above_another(rows):
     y, p, w = rows
-    pairs = [(w[i] * w[j], (p[i] > p[j]) + 0.5 * (p[i] == p[j]))
-             for i in range(len(y)) for j in range(len(y)) if y[i] == 1 and y[j] == 0]
+    pairs = [
+        (w[i] * w[j], (p[i] > p[j]) + 0.5 * (p[i] == p[j]))
+        for i in range(len(y))
+        for j in range(len(y))
+        if y[i] == 1 and y[j] == 0
+    ]
     naive = sum(mass * won for mass, won in pairs) / sum(mass for mass, _ in pairs)
     assert metrics.auc(y, p, w) == pytest.approx(naive, rel=1e-12)
 
@@ -54,11 +59,14 @@ def test_scores_agree_with_scikit_learn(rows):
     y, p, w = rows
     assert metrics.auc(y, p, w) == pytest.approx(oracle.roc_auc_score(y, p, sample_weight=w))
     assert metrics.average_precision(y, p, w) == pytest.approx(
-        oracle.average_precision_score(y, p, sample_weight=w))
+        oracle.average_precision_score(y, p, sample_weight=w)
+    )
     assert metrics.brier_score(y, p, w) == pytest.approx(
-        oracle.brier_score_loss(y, p, sample_weight=w))
+        oracle.brier_score_loss(y, p, sample_weight=w)
+    )
     assert metrics.log_loss(y, p, w) == pytest.approx(
-        oracle.log_loss(y, p, sample_weight=w, labels=[0, 1]), rel=1e-9, abs=1e-12)
+        oracle.log_loss(y, p, sample_weight=w, labels=[0, 1]), rel=1e-9, abs=1e-12
+    )
 
 
 @given(forecasts())
@@ -194,19 +202,37 @@ def test_wilsons_interval_takes_its_published_values():
 def test_calibration_error_agrees_with_its_bins():
     y, p, w = sampled()
     table = metrics.reliability(y, p, 7, w)
-    naive = sum(weight * abs(said - came) for said, came, weight
-                in zip(table.predicted, table.observed, table.weight, strict=True)) / w.sum()
+    naive = (
+        sum(
+            weight * abs(said - came)
+            for said, came, weight in zip(
+                table.predicted, table.observed, table.weight, strict=True
+            )
+        )
+        / w.sum()
+    )
     assert metrics.expected_calibration_error(y, p, 7, w) == pytest.approx(naive)
     assert metrics.expected_calibration_error(y, np.full(y.size, 0.5)) == pytest.approx(
-        abs(0.5 - y.mean()))
+        abs(0.5 - y.mean())
+    )
 
 
 def test_purchase_scores_are_the_scores_by_name():
     y, p, w = sampled()
     scores = metrics.purchase_scores(y, p, w)
     assert list(scores) == [
-        "auc", "average_precision", "log_loss", "brier", "predicted_over_observed",
-        "expected_calibration_error", "lift_1pct", "lift_5pct", "lift_10pct", "n", "buyers"]
+        "auc",
+        "average_precision",
+        "log_loss",
+        "brier",
+        "predicted_over_observed",
+        "expected_calibration_error",
+        "lift_1pct",
+        "lift_5pct",
+        "lift_10pct",
+        "n",
+        "buyers",
+    ]
     for name in scores.keys() & SCORES.keys():
         assert scores[name] == SCORES[name](y, p, w)
     assert (scores["n"], scores["buyers"]) == (400, y.sum())
@@ -218,14 +244,16 @@ def test_multiclass_log_loss_agrees_with_scikit_learn():
     p, w = generator.dirichlet([1, 2, 3, 4], 50), generator.uniform(0, 2, 50)
     outcome = generator.integers(0, 4, 50)
     assert metrics.multiclass_log_loss(outcome, p, w) == pytest.approx(
-        oracle.log_loss(outcome, p, sample_weight=w, labels=range(4)))
+        oracle.log_loss(outcome, p, sample_weight=w, labels=range(4))
+    )
 
 
 def test_multiclass_log_loss_of_two_outcomes_is_log_loss():
     y, p, w = sampled()
     both = np.column_stack([1 - p, p])
     assert metrics.multiclass_log_loss(y.astype(int), both, w) == pytest.approx(
-        metrics.log_loss(y, p, w))
+        metrics.log_loss(y, p, w)
+    )
     # An impossible outcome that did not happen costs nothing.
     assert metrics.multiclass_log_loss([1], [[0.0, 1.0, 0.0]]) == pytest.approx(0.0, abs=1e-15)
 
@@ -242,8 +270,9 @@ def test_an_interval_counts_each_user_as_often_as_drawn():
     weight = np.array([1.0, 2, 1, 0.5, 1, 1, 3])
     generator, ratios = np.random.default_rng(5), []
     for _ in range(99):
-        rows = np.concatenate([np.flatnonzero(users == "abc"[i])
-                               for i in generator.integers(0, 3, 3)])
+        rows = np.concatenate(
+            [np.flatnonzero(users == "abc"[i]) for i in generator.integers(0, 3, 3)]
+        )
         ratios.append((weight[rows] * top[rows]).sum() / (weight[rows] * below[rows]).sum())
     ratios.sort()
     low, high = metrics.ratio_interval(users, top, below, 99, 5, 0.9, weight)
@@ -296,22 +325,28 @@ def test_draws_without_a_buyer_leave_the_interval_open_above():
     assert all(math.isnan(end) for end in metrics.ratio_interval([], [], []))
 
 
-@pytest.mark.parametrize(("call", "says"), [
-    (lambda: metrics.auc([1, 0], [0.5]), r"one shape \(n_moments,\); found \(2,\), \(1,\)"),
-    (lambda: metrics.auc([[1, 0]], [[0.5, 0.2]]), "one shape"),
-    (lambda: metrics.log_loss([1, 0], [0.5, 1.5]), r"p in \[0, 1\]; found 1.5"),
-    (lambda: metrics.brier_score([1, math.nan], [0.5, 0.5]), "label is not known yet"),
-    (lambda: metrics.auc([1, 0], [0.5, math.nan]), "1 of 2 are not finite"),
-    (lambda: metrics.brier_score([1], [0.5], [-1]), "finite and not negative"),
-    (lambda: metrics.lift([1], [0.5], 0), r"share must lie in \(0, 1\]; found 0"),
-    (lambda: metrics.reliability([1], [0.5], bins=0), "bins must be at least 1; found 0"),
-    (lambda: metrics.multiclass_log_loss([0], [[0.5, 0.4]]), "sum to 1"),
-    (lambda: metrics.multiclass_log_loss([2], [[0.5, 0.5]]), "outcomes from 0 to 1; found 2 to 2"),
-    (lambda: metrics.multiclass_log_loss([0, 1], [[0.5, 0.5]]), r"found \(1, 2\) and \(2,\)"),
-    (lambda: metrics.integrated_brier([30, 7], [0.1, 0.2]), r"rising horizons.*\[30, 7\]"),
-    (lambda: metrics.ratio_interval(["a"], [1, 2], [1, 2]), "one shape"),
-    (lambda: metrics.ratio_interval(["a"], [1], [1], level=1.0), r"level in \(0, 1\)"),
-])
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: metrics.auc([1, 0], [0.5]), r"one shape \(n_moments,\); found \(2,\), \(1,\)"),
+        (lambda: metrics.auc([[1, 0]], [[0.5, 0.2]]), "one shape"),
+        (lambda: metrics.log_loss([1, 0], [0.5, 1.5]), r"p in \[0, 1\]; found 1.5"),
+        (lambda: metrics.brier_score([1, math.nan], [0.5, 0.5]), "label is not known yet"),
+        (lambda: metrics.auc([1, 0], [0.5, math.nan]), "1 of 2 are not finite"),
+        (lambda: metrics.brier_score([1], [0.5], [-1]), "finite and not negative"),
+        (lambda: metrics.lift([1], [0.5], 0), r"share must lie in \(0, 1\]; found 0"),
+        (lambda: metrics.reliability([1], [0.5], bins=0), "bins must be at least 1; found 0"),
+        (lambda: metrics.multiclass_log_loss([0], [[0.5, 0.4]]), "sum to 1"),
+        (
+            lambda: metrics.multiclass_log_loss([2], [[0.5, 0.5]]),
+            "outcomes from 0 to 1; found 2 to 2",
+        ),
+        (lambda: metrics.multiclass_log_loss([0, 1], [[0.5, 0.5]]), r"found \(1, 2\) and \(2,\)"),
+        (lambda: metrics.integrated_brier([30, 7], [0.1, 0.2]), r"rising horizons.*\[30, 7\]"),
+        (lambda: metrics.ratio_interval(["a"], [1, 2], [1, 2]), "one shape"),
+        (lambda: metrics.ratio_interval(["a"], [1], [1], level=1.0), r"level in \(0, 1\)"),
+    ],
+)
 def test_a_wrong_question_is_refused_in_words(call, says):
     with pytest.raises(TrainingError, match=says):
         call()

@@ -29,21 +29,25 @@ def inside(figure):
     """Return whether every word lies inside the picture."""
     renderer = figure.canvas.get_renderer()
     width, height = figure.get_size_inches() * figure.dpi
-    boxes = [text.get_window_extent(renderer)
-             for text in figure.findobj(lambda artist: hasattr(artist, "get_text"))
-             if text.get_text() and text.get_visible()]
-    return all(box.x0 >= 0 and box.y0 >= 0 and box.x1 <= width and box.y1 <= height
-               for box in boxes)
+    boxes = [
+        text.get_window_extent(renderer)
+        for text in figure.findobj(lambda artist: hasattr(artist, "get_text"))
+        if text.get_text() and text.get_visible()
+    ]
+    return all(
+        box.x0 >= 0 and box.y0 >= 0 and box.x1 <= width and box.y1 <= height for box in boxes
+    )
 
 
 FIGURES = {
     "reliability": lambda: reliability_plot(
-        {"model": reliability(Y, P), "base rate": reliability(Y, BASE)}),
+        {"model": reliability(Y, P), "base rate": reliability(Y, BASE)}
+    ),
     "lift": lambda: lift_plot(Y, {"model": P, "recency and frequency": P**2, "base rate": BASE}),
     "curve": lambda: curve_by_stage_plot(
         [7, 14, 30, 60, 90],
-        {"none": [0.001, 0.002, 0.003, 0.004, 0.005],
-         "true_interest": [0.1, 0.2, 0.3, 0.4, 0.5]}),
+        {"none": [0.001, 0.002, 0.003, 0.004, 0.005], "true_interest": [0.1, 0.2, 0.3, 0.4, 0.5]},
+    ),
 }
 
 
@@ -111,25 +115,34 @@ def test_pictures_bear_a_log_without_moments_and_forecasts_of_zero():
 def test_names_of_curves_that_end_together_stand_apart():
     stages = ["none", "awareness", "interest", "true_interest", "purchase", "share"]
     for end in (0.0, 0.3):
-        figure = curve_by_stage_plot(range(1, 91), {stage: np.linspace(0, end, 90)
-                                                    for stage in stages})
+        figure = curve_by_stage_plot(
+            range(1, 91), {stage: np.linspace(0, end, 90) for stage in stages}
+        )
         drawn(figure)
         renderer = figure.canvas.get_renderer()
         # The words' own boxes: an annotation's would hold its line too.
-        boxes = sorted((Text.get_window_extent(text, renderer) for text in figure.axes[0].texts),
-                       key=lambda box: box.y0)
+        boxes = sorted(
+            (Text.get_window_extent(text, renderer) for text in figure.axes[0].texts),
+            key=lambda box: box.y0,
+        )
         tops, bottoms = [box.y1 for box in boxes[:-1]], [box.y0 for box in boxes[1:]]
         assert len(boxes) == len(stages)
         assert all(top <= bottom for top, bottom in zip(tops, bottoms, strict=True))
         assert inside(figure)
 
 
-@pytest.mark.parametrize(("call", "says"), [
-    (lambda: reliability_plot({}), "1 to 7 lines; found 0"),
-    (lambda: lift_plot(Y, {str(i): P for i in range(8)}), "1 to 7 lines; found 8"),
-    (lambda: curve_by_stage_plot([7, 30], {"none": [0.1]}), "'none' needs a number for each of"),
-    (lambda: curve_by_stage_plot([30, 7], {"none": [0.1, 0.2]}), r"rising horizons.*\[30, 7\]"),
-])
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: reliability_plot({}), "1 to 7 lines; found 0"),
+        (lambda: lift_plot(Y, {str(i): P for i in range(8)}), "1 to 7 lines; found 8"),
+        (
+            lambda: curve_by_stage_plot([7, 30], {"none": [0.1]}),
+            "'none' needs a number for each of",
+        ),
+        (lambda: curve_by_stage_plot([30, 7], {"none": [0.1, 0.2]}), r"rising horizons.*\[30, 7\]"),
+    ],
+)
 def test_a_picture_of_nothing_is_refused_in_words(call, says):
     with pytest.raises(TrainingError, match=says):
         call()

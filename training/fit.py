@@ -44,7 +44,7 @@ class Learner:
 
     stages: tuple[str, ...]
     has_values: bool
-    rounds: int = 220
+    rounds: int = 160
     next_rounds: int = 40
     held_rounds: int = 30
     value_rounds: int = 80

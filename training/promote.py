@@ -48,7 +48,8 @@ def gate(evaluation: Mapping[str, Any]) -> Gate:
     warnings: list[str] = []
     for x, rows in evaluation["horizons"].items():
         low, high = rows["calibration_interval"]
-        if low is None or high is None:
+        judged = low is not None and high is not None
+        if not judged:
             warnings.append(f"{x} days: too few buyers to judge the calibration")
         else:
             good = not (high < _CALIBRATED[0] or low > _CALIBRATED[1])
@@ -60,7 +61,8 @@ def gate(evaluation: Mapping[str, Any]) -> Gate:
                 )
             )
         low, high = rows.get("brier_over_base_rate", (None, None))
-        if low is None or high is None:
+        # Where nobody buys, 0 beats one in a million: that is no reason to refuse.
+        if low is None or high is None or not judged:
             warnings.append(f"{x} days: too little to compare with the base rate")
         else:
             lines.append(

@@ -36,7 +36,7 @@ class TrainingSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     sampling: SamplingSettings = SamplingSettings()
-    rounds: int = Field(default=220, ge=1)
+    rounds: int = Field(default=160, ge=1)
 
 
 @dataclass(frozen=True)
@@ -156,9 +156,7 @@ def _track(
         },
     )
     try:
-        named = replace(
-            release, name=f"{day}-{run[:8]}", facts={**release.facts, "run": run}
-        )
+        named = replace(release, name=f"{day}-{run[:8]}", facts={**release.facts, "run": run})
         with tempfile.TemporaryDirectory(prefix="stagecast-") as scratch:
             folder = Path(scratch) / named.name
             save_release(named, folder)

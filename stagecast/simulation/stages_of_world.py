@@ -23,17 +23,41 @@ SHARE_WINDOW: Final = 180 * MICROSECONDS_PER_DAY
 LOOKBACK: Final = 365 * MICROSECONDS_PER_DAY
 PURCHASE_DAYS: Final = 180
 MOST_PURCHASE_DAYS: Final = 365
-MET: Final = kind_mask(("impression", "note_read", "note_bounce", "video_play", "store_visit",
-                        "product_view"))
-ACTIVE: Final = kind_mask(("note_read", "like", "collect", "comment", "share_note", "follow",
-                           "search", "add_to_cart", "coupon_claim", "topic_join"))
+MET: Final = kind_mask(
+    ("impression", "note_read", "note_bounce", "video_play", "store_visit", "product_view")
+)
+ACTIVE: Final = kind_mask(
+    (
+        "note_read",
+        "like",
+        "collect",
+        "comment",
+        "share_note",
+        "follow",
+        "search",
+        "add_to_cart",
+        "coupon_claim",
+        "topic_join",
+    )
+)
 VIEWS: Final = kind_mask(("video_play", "store_visit", "product_view"))
 DEEP: Final = kind_mask(("collect", "comment", "share_note", "product_view", "add_to_cart"))
 
 # marks[...]: the last instant of each, in microseconds; OTHER is the last one on a local day
 # before that of the last one.
-(MET_AT, ACTIVE_AT, CATEGORY_AT, VIEW_AT, VIEW_OTHER, SEARCH_AT, DEEP_AT, DEEP_OTHER, PURCHASE_AT,
- NOTE_AT, PURCHASE_BEFORE_NOTE) = range(11)
+(
+    MET_AT,
+    ACTIVE_AT,
+    CATEGORY_AT,
+    VIEW_AT,
+    VIEW_OTHER,
+    SEARCH_AT,
+    DEEP_AT,
+    DEEP_OTHER,
+    PURCHASE_AT,
+    NOTE_AT,
+    PURCHASE_BEFORE_NOTE,
+) = range(11)
 MARKS: Final = 11
 LONG_AGO: Final = -(1 << 60)
 
@@ -88,14 +112,19 @@ def stage_at(marks: Integers, instant: int, held_days: int) -> int:
     ``purchase_days`` of the pair's category.
     """
     since = instant - WINDOW
-    if (marks[NOTE_AT] >= instant - SHARE_WINDOW
-            and marks[PURCHASE_BEFORE_NOTE] >= instant - LOOKBACK):
+    if (
+        marks[NOTE_AT] >= instant - SHARE_WINDOW
+        and marks[PURCHASE_BEFORE_NOTE] >= instant - LOOKBACK
+    ):
         return 5
     if marks[PURCHASE_AT] >= instant - held_days * MICROSECONDS_PER_DAY:
         return 4
     if (marks[SEARCH_AT] >= since and marks[DEEP_AT] >= since) or marks[DEEP_OTHER] >= since:
         return 3
-    if (marks[ACTIVE_AT] >= since or marks[VIEW_OTHER] >= since
-            or (marks[CATEGORY_AT] >= since and marks[MET_AT] >= since)):
+    if (
+        marks[ACTIVE_AT] >= since
+        or marks[VIEW_OTHER] >= since
+        or (marks[CATEGORY_AT] >= since and marks[MET_AT] >= since)
+    ):
         return 2
     return 1 if marks[MET_AT] >= since else 0
