@@ -1,11 +1,14 @@
 """Boosted trees over a starting score: the one place that trains and runs LightGBM."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import lightgbm as lgb
 import numpy as np
 import numpy.typing as npt
+
+# Where it is used, since its import takes seconds, and most commands' help needs none of it.
+if TYPE_CHECKING:
+    import lightgbm as lgb
 
 __all__ = ["DEFAULT_PARAMETERS", "Trees"]
 
@@ -63,6 +66,8 @@ class Trees:
 
         `start` holds the starting raw scores: (n,), or (n, n_outcomes).
         """
+        import lightgbm as lgb
+
         settings = {
             **DEFAULT_PARAMETERS,
             **(self.parameters or {}),
@@ -97,5 +102,7 @@ class Trees:
 
     def from_text(self, text: str) -> "Trees":
         """Take the booster that `text` wrote."""
+        import lightgbm as lgb
+
         self.booster_ = lgb.Booster(model_str=text) if text else None
         return self

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -14,6 +14,7 @@ from models.stage_outcomes import NextStage, StageHeld, possible_outcomes
 from models.trees import Trees
 from models.value import ExpectedValue
 
+few = settings(max_examples=40)
 EDGES = (7, 14, 30)
 LADDERS = [(1,), (7,), (1, 3), (7, 14, 30, 60, 90), (3, 4, 5), (2, 365)]
 edges = st.sampled_from(LADDERS)
@@ -87,6 +88,7 @@ def test_the_labels_of_many_are_those_of_each(moments):
 # --- curves ------------------------------------------------------------------------------------
 
 
+@few
 @given(curves())
 def test_a_curve_is_a_probability_that_never_falls(made):
     hazards, ends, share = made
@@ -97,6 +99,7 @@ def test_a_curve_is_a_probability_that_never_falls(made):
     assert (np.diff(p, axis=1) >= 0).all()
 
 
+@few
 @given(curves())
 def test_a_curve_meets_its_hazards_at_the_edges(made):
     hazards, ends, share = made
@@ -104,6 +107,7 @@ def test_a_curve_meets_its_hazards_at_the_edges(made):
     np.testing.assert_allclose(curve(hazards, ends, share, ends), expected, rtol=1e-9, atol=1e-15)
 
 
+@few
 @given(curves())
 def test_a_horizon_of_a_curve_is_answered_alike_alone_and_among_others(made):
     hazards, ends, share = made
@@ -130,6 +134,7 @@ def outcome_models(draw: st.DrawFn) -> tuple[NextStage, np.ndarray, np.ndarray]:
     return model, stage, p / p.sum(axis=2, keepdims=True)
 
 
+@few
 @given(outcome_models())
 def test_outcomes_sum_to_one_and_impossible_ones_are_nothing_at_any_horizon(made):
     model, stage, p = made
@@ -141,6 +146,7 @@ def test_outcomes_sum_to_one_and_impossible_ones_are_nothing_at_any_horizon(made
     assert (outcomes.transpose(0, 2, 1)[impossible] == 0.0).all()
 
 
+@few
 @given(outcome_models())
 def test_a_first_change_is_never_undone_as_the_horizon_grows(made):
     model, _, p = made
@@ -149,6 +155,7 @@ def test_a_first_change_is_never_undone_as_the_horizon_grows(made):
     assert (np.diff(outcomes[:, :, 1:], axis=1) >= -1e-12).all()
 
 
+@few
 @given(outcome_models())
 def test_outcomes_at_the_edges_are_the_products_of_the_bins(made):
     model, _, p = made

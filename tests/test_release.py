@@ -245,6 +245,7 @@ def test_without_a_champion_it_is_said_what_makes_one(releases):
 KILLED = """
 import os, random, signal, sys, time
 from pathlib import Path
+import lightgbm  # Here, so that no child spends its short life on it.
 from models.release import champions, load_release, publish_release, set_champion
 
 sources, releases = [Path(path) for path in sys.argv[1:3]], Path(sys.argv[3])
@@ -258,7 +259,7 @@ def publish_for_ever():
             set_champion(releases, publish_release(source, releases))
 
 whole = 0
-for attempt in range(20):
+for attempt in range(12):
     child = os.fork()
     if child == 0:
         publish_for_ever()
@@ -287,4 +288,4 @@ def test_a_kill_at_any_instant_leaves_whole_releases_and_a_whole_champion(releas
         cwd=ROOT, capture_output=True, text=True, timeout=100, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) > 5
+    assert int(done.stdout) > 3
