@@ -113,7 +113,9 @@ def simulated_world(scratch: Path) -> list[str]:
         f"{log['users']:,} users, 240 days, as of {log['as_of']}; against the true "
         "probabilities of 2,000 moments, by 200 replicas each. R² is less than 1 for a "
         "perfect forecaster too: the truth is found by replicas (the last column says what "
-        "they leave), and knows what nobody can see.",
+        "they leave), and knows what nobody can see. Moments just after an act lie up to 28 days "
+        "before the day of the training, which has seen some of what came: the rows at midnight "
+        "are the strict ones.",
         "",
         *against_truth(folder, run),
         "",
