@@ -9,7 +9,7 @@ import numpy.typing as npt
 from models.horizons import bins_needed
 from models.trees import Trees
 
-__all__ = ["PurchaseCurve", "bin_rows", "curve", "logit"]
+__all__ = ["PurchaseCurve", "bin_rows", "curve", "first_share", "logit"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -68,6 +68,19 @@ def curve(
     return -np.expm1(-total)
 
 
+def first_share(
+    first: int, time: Floats, event: npt.NDArray[np.bool_], weight: Floats, follow_up: Floats
+) -> Floats:
+    """Return the share of the first bin's events by each day, shape (first + 1,).
+
+    One event's worth is spread evenly, so that every day has some.
+    """
+    inside = event & (time < first) & (follow_up >= first)
+    mass, days = weight[inside], np.arange(first + 1, dtype=np.float64)
+    by_day = np.array([mass[time[inside] < day].sum() for day in days])
+    return np.asarray((by_day + days / first) / (mass.sum() + 1.0))
+
+
 class PurchaseCurve:
     """P(purchase <= x) for any x, by discrete-time hazards pooled over bins.
 
@@ -121,7 +134,7 @@ class PurchaseCurve:
         """
         row, b, y = bin_rows(self.edges, time, event, follow_up)
         self.trees_ = Trees("binary", 1, self.rounds, self.seed, self.threads, self.parameters)
-        self.first_share_ = self._first_share(time, event, weight, follow_up)
+        self.first_share_ = first_share(self.edges[0], time, event, weight, follow_up)
         self.buyers_ = int(y.sum())
         self.base_ = self._rates(b, y, weight[row])
         if self.buyers_ >= FEWEST_BUYERS:
@@ -134,18 +147,6 @@ class PurchaseCurve:
         bins = len(self.edges)
         bought = np.bincount(b, weight * y, bins) + 0.5
         return np.asarray(bought / (np.bincount(b, weight, bins) + 1000.0))
-
-    def _first_share(
-        self, time: Floats, event: npt.NDArray[np.bool_], weight: Floats, follow_up: Floats
-    ) -> Floats:
-        first = self.edges[0]
-        inside = event & (time < first) & (follow_up >= first)
-        days = np.arange(first + 1, dtype=np.float64)
-        # One event's worth of an even spread, so that every day has some.
-        mass = weight[inside]
-        total = mass.sum() + 1.0
-        by_day = np.array([mass[time[inside] < day].sum() for day in days])
-        return np.asarray((by_day + days / first) / total)
 
     def hazards(self, X: Floats, bins: int) -> Floats:
         """Return the hazard of each of the first bins, shape (n_moments, bins)."""

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.horizons import between, bins_needed
-from models.purchase import bin_rows, curve
+from models.purchase import bin_rows, curve, first_share
 from models.trees import Trees
 
 __all__ = ["NextStage", "StageHeld", "possible_outcomes"]
@@ -142,11 +142,7 @@ class NextStage:
         row, b, changed = bin_rows(self.edges, time, event, follow_up)
         label = np.where(changed > 0, outcome[row], 0)
         self.outcomes_.fit(X, stage, row, b, label, weight)
-        first = self.edges[0]
-        inside = event & (time < first) & (follow_up >= first)
-        days = np.arange(first + 1, dtype=np.float64)
-        by_day = np.array([weight[inside & (time < day)].sum() for day in days])
-        self.first_share_ = (by_day + days / first) / (weight[inside].sum() + 1.0)
+        self.first_share_ = first_share(self.edges[0], time, event, weight, follow_up)
         return self
 
     def predict_outcomes(self, X: Floats, stage: Ints, horizons: Sequence[int]) -> Floats:

@@ -67,7 +67,7 @@ def ingest_log(
     kept_rows = kept.count().to_pyarrow().as_py()
     total, users, done = Appended(0, 0, rows - kept_rows), 0, 0
     ordered = _identified(kept).order_by("user_id")
-    for part in _whole_users(_streamed(engine, ordered, batch_rows), batch_rows):
+    for part in _whole_users(engine.batches(ordered, batch_rows), batch_rows):
         events = _event_batch(part)
         total = total.plus(store.append(events))
         users += len(events.user_id.distinct)
@@ -93,14 +93,6 @@ def identity_text(log: Any) -> Any:
     lengths = [text.length().cast("string") for text in filled]
     row = ibis.literal(":").join(["row", *numbers, *lengths, filled[0].concat(*filled[1:])])
     return ibis.ifelse(log.event_id.notnull(), ibis.literal("id:") + log.event_id, row)
-
-
-def _streamed(engine: Engine, rows: Any, batch_rows: int) -> Iterable[pa.RecordBatch]:
-    # Ibis's own to_pyarrow_batches calls what DuckDB 2.0 no longer has.
-    reader: Iterable[pa.RecordBatch] = engine.con.con.sql(
-        str(engine.con.compile(rows))
-    ).to_arrow_reader(batch_rows)
-    return reader
 
 
 def _whole_users(batches: Iterable[pa.RecordBatch], batch_rows: int) -> Iterator[pa.Table]:

@@ -19,7 +19,7 @@ from models.forecast import Forecast
 from models.release import Release
 from training.evaluation import Outcomes, baseline_forecasts, evaluate_forecast, known_horizons
 from training.fit import BASELINE_COLUMNS
-from training.labels import purchases_after, stage_paths
+from training.labels import outcome_number, purchases_after, stage_paths
 
 __all__ = ["EvaluateResult", "evaluate"]
 
@@ -136,8 +136,7 @@ def _outcomes(
     )
     paths = stage_paths(engine, events, chosen, release.stages, max(horizons))
     change_day, to = paths.first_change(asked.stage)
-    n_stages = len(release.model.stages) - 1
-    outcome = np.where(to > asked.stage, to, np.where(to < asked.stage, n_stages + 1, 0))
+    outcome = outcome_number(asked.stage, to, len(release.model.stages) - 1)
     within = {}
     for x in horizons:
         within[x] = np.full(n, -1)

@@ -15,7 +15,7 @@ from features.offline import moment_values
 from features.stages import StageModel
 from features.vocabulary import KIND_CODE, MICROSECONDS_PER_DAY
 
-__all__ = ["Purchases", "StagePaths", "purchases_after", "stage_paths"]
+__all__ = ["Purchases", "StagePaths", "outcome_number", "purchases_after", "stage_paths"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -161,3 +161,8 @@ def _turning_days(events: Any, moments: Any, rule: Aggregate, days: int) -> Any:
     tables = [joined.select("i", day=turn.cast("int64")) for turn in turns]
     both = ibis.union(*tables)
     return both.filter(both.day >= 1, both.day <= days)
+
+
+def outcome_number(stage: Ints, to: Ints, n_stages: int) -> Ints:
+    """Return 0 = stay, the number of a higher stage, or ``n_stages + 1`` = lapse."""
+    return np.where(to > stage, to, np.where(to < stage, n_stages + 1, 0))

@@ -17,7 +17,7 @@ from features.offline import moment_values, resolve_moments, with_categories
 from features.stages import StageModel
 from features.vocabulary import MICROSECONDS_PER_DAY
 from models.demand import demand_of_moments
-from training.labels import purchases_after, stage_paths
+from training.labels import outcome_number, purchases_after, stage_paths
 from training.moments import SamplingSettings, grid_days, sample_moments
 
 __all__ = ["TrainingTable", "build_training_table"]
@@ -136,7 +136,7 @@ def build_training_table(
         spent=bought.spent,
         staged=np.arange(n) % every == 0,
         change_day=change_day,
-        outcome=_outcome(stage, to, len(stages.stages)),
+        outcome=outcome_number(stage, to, len(stages.stages)),
         held=paths.held(stage, edges),
     )
 
@@ -151,8 +151,3 @@ def _matrix(rows: pa.Table, features: tuple[Feature, ...]) -> npt.NDArray[np.flo
     for column, feature in enumerate(features):
         matrix[:, column] = rows[feature.name].to_numpy(zero_copy_only=False)
     return matrix
-
-
-def _outcome(stage: Ints, to: Ints, n_stages: int) -> Ints:
-    """Return 0 = stay, the number of a higher stage, or the number of a lapse."""
-    return np.where(to > stage, to, np.where(to < stage, n_stages + 1, 0))
