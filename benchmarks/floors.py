@@ -1,6 +1,6 @@
 """The main job on real data and on a world of known truth: quality, time and memory.
 
-``python -m benchmarks.floors`` writes its tables into docs/benchmarks.md.
+``python -m benchmarks.floors`` writes its part of docs/benchmarks.md.
 """
 
 import json
@@ -9,7 +9,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from benchmarks._page import write_part
 from models.batch import batches_of_moments
 from stagecast.configuration import load_configuration
 from stagecast.releases import find_release
 
-PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 HORIZONS = (7, 14, 30, 60, 90)
 
 
@@ -147,7 +146,9 @@ def forecasts_at_truth(folder: Path, run: str) -> pd.DataFrame:
         asked = pa.Table.from_pandas(truth[["user_id", "brand_id", "as_of"]], preserve_index=False)
         for ids, moments in batches_of_moments(data, release, data.engine.load(asked)):
             p = release.model.predict(moments, HORIZONS).p_purchase
-            found.append(ids.assign(**{f"p_{x}": p[:, h] for h, x in enumerate(HORIZONS)}))
+            found.append(
+                ids.to_pandas().assign(**{f"p_{x}": p[:, h] for h, x in enumerate(HORIZONS)})
+            )
     return truth.merge(pd.concat(found), on=["user_id", "brand_id", "as_of"])
 
 
@@ -168,22 +169,11 @@ def scores(some: pd.DataFrame, x: int) -> str:
 
 
 def main() -> None:
-    """Measure, and write the page."""
+    """Measure, and write the part of the page."""
     with tempfile.TemporaryDirectory(prefix="stagecast-") as scratch:
         parts = complete_journey(Path(scratch)) + simulated_world(Path(scratch))
-    PAGE.write_text(
-        "\n".join(
-            [
-                "# Benchmarks",
-                "",
-                f"Measured on {datetime.now(tz=UTC):%Y-%m-%d} on 2 cores by `make bench`, which "
-                "writes this page (`python -m benchmarks.floors` for this part).",
-                "",
-                *parts,
-            ]
-        ),
-        "utf-8",
-    )
+    print(*parts, sep="\n")
+    write_part("floors", parts)
 
 
 if __name__ == "__main__":

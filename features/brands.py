@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import ibis
 import numpy as np
 import pyarrow as pa
@@ -127,7 +126,7 @@ def _table(engine: Engine, settings: TableSettings, folder: Path) -> list[dict[s
         chosen |= _cycles(source.decision_cycle_days)
     try:
         rows: list[dict[str, Any]] = source.select(**chosen).to_pyarrow().to_pylist()
-    except duckdb.Error as error:
+    except engine.reader.errors as error:
         raise broken_source(error, path, "[brands] path") from error
     _check(rows, path)
     return rows

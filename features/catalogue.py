@@ -1,350 +1,269 @@
 """The catalogue: every feature, declared once.
 
-A feature's name follows from its declaration: ``{what}[_{statistic}]_{window}[_{scope}]``, with
-the unit in the name where it is not a count. To add a feature, add a line to `_declared`; both
-engines, the release and the documentation follow.
+To add a feature, add a line below: the kernel, the release, the receipts and the documentation
+follow. Some features depend on the context: the channels of the log, the attributes of its users.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from functools import cache
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-from features.aggregates import Aggregate, Scope, Window
+from features.aggregates import Aggregate, Window
+from features.calendar import CALENDAR_COLUMNS
+from features.context import Context, slug
 from features.errors import FeatureError
-from features.formula import Formula
-from features.vocabulary import KINDS
+from features.feature import Feature, StageAge, in_order
+from features.nouns import (
+    WHATS,
+    counts,
+    days_since,
+    decays,
+    local_days,
+    of_kinds,
+    ratio,
+    value_sums,
+)
 
-__all__ = ["WHATS", "Feature", "catalogue", "find_features", "in_order"]
+__all__ = ["catalogue", "find_features"]
 
-Group = Literal["engagement", "search", "recency", "commerce", "trend", "profile"]
-
-_PASSIVE = ("impression", "note_bounce", "not_interested")
-
-WHATS: Final[dict[str, tuple[str, ...]]] = {
-    "contacts": KINDS,
-    "acts": tuple(kind for kind in KINDS if kind not in _PASSIVE),
-    "impressions": ("impression",),
-    "reads": ("note_read", "video_play"),
-    "bounces": ("note_bounce",),
-    "light_acts": ("like", "follow", "topic_join"),
-    "deep_acts": ("collect", "comment", "share_note", "product_view", "add_to_cart"),
-    "searches": ("search",),
-    "views": ("product_view", "store_visit"),
-    "carts": ("add_to_cart",),
-    "coupons": ("coupon_claim",),
-    "orders": ("purchase",),
-    "refunds": ("refund",),
-    "own_notes": ("publish_note",),
-}
-"""The nouns that features count, and the kinds of event behind each."""
-
-_CYCLE_WORDS: Final = {0.25: "quarter_cycle", 1.0: "one_cycle"}
+_ALL_WINDOWS: Final = (1, 3, 7, 14, 30, 60, 90, 180)
+_STAGE_STEPS: Final = (1, 3, 7, 14, 30, 60)
 
 
-@dataclass(frozen=True)
-class Feature:
-    """A named value of a moment.
-
-    Parameters
-    ----------
-    name : the column.
-    group : what kind of signal it is.
-    unit : "count", "days", "amount" or "ratio".
-    sentence : what it says, for people.
-    source : an aggregate of events, a formula of other features, or the name of a column that
-        the moment brings along (``decision_cycle_days``).
-    """
-
-    name: str
-    group: Group
-    unit: str
-    sentence: str
-    source: Aggregate | Formula | str
-
-    @property
-    def unknown(self) -> str:
-        """What it is where nothing is known."""
-        if isinstance(self.source, Aggregate):
-            return "missing" if self.source.unknown is None else "0"
-        return "follows its parts" if isinstance(self.source, Formula) else "never unknown"
-
-    def as_data(self) -> dict[str, Any]:
-        """Return name and source as plain data, for the release and its check."""
-        source = self.source
-        if isinstance(source, Aggregate):
-            return {"name": self.name, "aggregate": source.as_data()}
-        kind = "formula" if isinstance(source, Formula) else "column"
-        return {"name": self.name, kind: getattr(source, "text", source)}
-
-
-def _suffix(scope: Scope) -> str:
-    return "" if scope == "pair" else f"_{scope}"
-
-
-def _words(what: str, scope: Scope) -> str:
-    where = {"pair": "with the brand", "category": "in the category", "user": "of the user"}
-    return f"{what.replace('_', ' ')} {where[scope]}"
-
-
-def _count(what: str, days: int, group: Group, scope: Scope = "pair") -> Feature:
-    return Feature(
-        f"{what}_{days}d{_suffix(scope)}",
-        group,
-        "count",
-        f"{_words(what, scope)} in the last {days} days".capitalize(),
-        Aggregate("count", WHATS[what], scope, Window(days)),
-    )
-
-
-def _decayed(what: str, cycles: float, group: Group, scope: Scope = "pair") -> Feature:
-    return Feature(
-        f"{what}_decayed_{_CYCLE_WORDS[cycles]}{_suffix(scope)}",
-        group,
-        "count",
-        f"{_words(what, scope)}, each counting half after {cycles:g} of the category's "
-        "decision cycle".capitalize(),
-        Aggregate("decayed", WHATS[what], scope, half_life_cycles=cycles),
-    )
-
-
-def _active_days(name: str, what: str, days: int, group: Group, scope: Scope = "pair") -> Feature:
-    return Feature(
-        f"{name}_{days}d{_suffix(scope)}",
-        group,
-        "days",
-        f"Local days with {_words(what, scope)} in the last {days} days",
-        Aggregate("days", WHATS[what], scope, Window(days)),
-    )
-
-
-def _days_since(edge: Literal["last", "first"], what: str, scope: Scope = "pair") -> Feature:
-    noun = what.removesuffix("es") if what == "searches" else what.removesuffix("s")
-    return Feature(
-        f"days_since_{edge}_{noun}{_suffix(scope)}",
-        "recency",
-        "days",
-        f"Days since the {edge} of the {_words(what, scope)}, within 365 days",
-        Aggregate(edge, WHATS[what], scope),
-    )
-
-
-def _value_sum(days: int, scope: Scope = "pair") -> Feature:
-    return Feature(
-        f"order_value_sum_{days}d{_suffix(scope)}",
-        "commerce",
-        "amount",
-        f"Amount of the {_words('orders', scope)} in the last {days} days",
-        Aggregate("sum", WHATS["orders"], scope, Window(days)),
-    )
-
-
-def _derived(name: str, group: Group, unit: str, sentence: str, formula: str) -> Feature:
-    return Feature(name, group, unit, sentence, Formula(formula))
-
-
-def _engagement() -> Iterator[Feature]:
-    for what, windows in (
-        ("impressions", (7, 30, 90)),
-        ("reads", (7, 30)),
-        ("bounces", (30,)),
-        ("light_acts", (30,)),
-        ("deep_acts", (3, 7, 30)),
-        ("own_notes", (180,)),
-    ):
-        yield from (_count(what, days, "engagement") for days in windows)
-    yield from (_active_days("active_days", "acts", days, "engagement") for days in (7, 30, 90))
+def _engagement(context: Context) -> Iterator[Feature]:
+    group: Final = "engagement"
     for what in ("impressions", "reads", "deep_acts"):
-        yield from (_decayed(what, cycles, "engagement") for cycles in _CYCLE_WORDS)
-    yield _count("impressions", 30, "engagement", "category")
-    yield _count("deep_acts", 7, "engagement", "category")
-    yield _count("deep_acts", 30, "engagement", "category")
-    yield _decayed("deep_acts", 1.0, "engagement", "category")
-    yield _count("contacts", 7, "engagement", "user")
-    yield _count("contacts", 30, "engagement", "user")
-    yield _count("acts", 7, "engagement", "user")
-    yield _count("acts", 30, "engagement", "user")
-    yield _active_days("active_days", "acts", 30, "engagement", "user")
-    yield _derived(
+        yield from counts(group, what, _ALL_WINDOWS)
+    for what in ("bounces", "light_acts", "collects"):
+        yield from counts(group, what, (7, 30, 90))
+    for what in ("videos", "likes", "comments", "forwards", "follows", "topic_joins", "dislikes"):
+        yield from counts(group, what, (30, 90))
+    yield from counts(group, "own_notes", (180,))
+    yield from local_days(group, "active_days", "days", "acts", (7, 14, 30, 60, 90, 180))
+    yield from local_days(group, "active_streak_days", "streak", "acts", (30, 90))
+    yield from local_days(group, "longest_gap_days", "gap", "acts", (30, 90))
+    yield from local_days(group, "sessions", "sessions", "acts", (1, 7, 30, 90))
+    for what in ("impressions", "reads", "deep_acts", "acts"):
+        yield from decays(group, what, (0.25, 1.0, 2.0))
+    for channel in context.channels:
+        yield of_kinds(
+            group,
+            f"impressions_30d_by_{slug(channel)}",
+            f"Impressions of the brand by the channel {channel} in the last 30 days",
+            Aggregate("count", WHATS["impressions"], window=Window(30), channel=channel),
+        )
+    for what in ("impressions", "reads", "deep_acts", "acts"):
+        yield from counts(group, what, (7, 30, 90), "category")
+    yield from decays(group, "deep_acts", (0.25, 1.0), "category")
+    yield from counts(group, "contacts", (1, 7, 30), "user")
+    yield from counts(group, "acts", (1, 7, 30, 90), "user")
+    yield from local_days(group, "active_days", "days", "acts", (7, 30, 90), "user")
+    yield from local_days(group, "active_streak_days", "streak", "acts", (30,), "user")
+    yield from local_days(group, "sessions", "sessions", "acts", (7, 30), "user")
+    yield ratio(
+        group,
         "bounce_share_30d",
-        "engagement",
-        "ratio",
         "Share of opened notes that were left at once, of reads, bounces and one more",
         "bounces_30d / (reads_30d + bounces_30d + 1)",
     )
+    yield ratio(
+        group,
+        "read_share_30d",
+        "Reads over impressions and one",
+        "reads_30d / (impressions_30d + 1)",
+    )
+    yield ratio(
+        group,
+        "deep_share_30d",
+        "Deep acts over reads, deep acts and one",
+        "deep_acts_30d / (reads_30d + deep_acts_30d + 1)",
+    )
 
 
-def _search() -> Iterator[Feature]:
-    yield from (_count("searches", days, "search") for days in (1, 7, 30, 90))
-    yield from (_decayed("searches", cycles, "search") for cycles in _CYCLE_WORDS)
-    yield _count("searches", 7, "search", "category")
-    yield _count("searches", 30, "search", "category")
-    yield _decayed("searches", 1.0, "search", "category")
+def _search(_: Context) -> Iterator[Feature]:
+    group: Final = "search"
+    search = WHATS["searches"]
+    yield from counts(group, "searches", _ALL_WINDOWS)
+    yield from decays(group, "searches", (0.25, 1.0, 2.0))
+    yield from counts(group, "searches", (7, 30, 90), "category")
+    yield from decays(group, "searches", (0.25, 1.0), "category")
+    for days in (7, 30):
+        yield of_kinds(
+            group,
+            f"unbranded_searches_{days}d_category",
+            f"Searches for the category without a brand in the last {days} days",
+            Aggregate("count", search, "category", Window(days), unbranded=True),
+        )
+    yield from counts(group, "searches", (7, 30), "user")
+    for days in (7, 30, 90):
+        yield of_kinds(
+            group,
+            f"rival_searches_{days}d",
+            f"Searches for other brands of the category in the last {days} days",
+            Aggregate("count", search, "category", Window(days), others=True),
+        )
+    for scope, name in (("pair", ""), ("category", "_category")):
+        yield of_kinds(
+            group,
+            f"searches_since_order_90d{name}",
+            f"Searches {'for the brand' if scope == 'pair' else 'in the category'} since the last "
+            "order there, in the last 90 days",
+            Aggregate("count", search, scope, Window(90), since=WHATS["orders"]),  # type: ignore[arg-type]
+        )
+    for days in (30, 90):
+        yield ratio(
+            group,
+            f"search_share_{days}d",
+            "This brand's part of the searches in its category, and one more",
+            f"searches_{days}d / (searches_{days}d_category + 1)",
+        )
+
+
+def _recency(_: Context) -> Iterator[Feature]:
+    yield from days_since(
+        "last",
+        (
+            "impressions", "reads", "bounces", "light_acts", "deep_acts", "collects", "searches",
+            "views", "carts", "coupons", "orders", "refunds", "own_notes", "acts", "contacts",
+        ),
+    )  # fmt: skip
+    yield from days_since("first", ("contacts", "acts", "searches", "orders"))
+    yield from days_since("last", ("acts", "deep_acts", "searches", "carts", "orders"), "category")
+    yield from days_since("last", ("contacts", "acts", "orders"), "user")
+    yield from days_since("first", ("contacts",), "user")
     yield Feature(
-        "unbranded_searches_30d_category",
-        "search",
-        "count",
-        "Searches for the category without a brand in the last 30 days",
-        Aggregate("count", ("search",), "category", Window(30), unbranded=True),
-    )
-    yield _count("searches", 30, "search", "user")
-    yield Feature(
-        "rival_searches_30d",
-        "search",
-        "count",
-        "Searches for other brands of the category in the last 30 days",
-        Aggregate("count", ("search",), "category", Window(30), others=True),
-    )
-    yield _derived(
-        "search_share_30d",
-        "search",
-        "ratio",
-        "This brand's part of the searches in its category, and one more",
-        "searches_30d / (searches_30d_category + 1)",
+        "days_in_stage",
+        "recency",
+        "days",
+        "Days, of 1, 3, 7, 14, 30 and 60 the most, that the pair has stood at its stage",
+        StageAge(_STAGE_STEPS),
     )
 
 
-def _recency() -> Iterator[Feature]:
-    for what in (
-        "impressions",
-        "reads",
-        "deep_acts",
-        "searches",
-        "views",
-        "carts",
-        "coupons",
-        "orders",
-        "acts",
-        "contacts",
-    ):
-        yield _days_since("last", what)
-    for what in ("contacts", "acts", "orders"):
-        yield _days_since("first", what)
-    for what in ("deep_acts", "searches", "orders"):
-        yield _days_since("last", what, "category")
-    yield _days_since("last", "acts", "user")
-    yield _days_since("last", "orders", "user")
-    yield _days_since("first", "contacts", "user")
-
-
-def _commerce() -> Iterator[Feature]:
-    for what, windows in (
-        ("views", (30,)),
-        ("carts", (3, 30)),
-        ("coupons", (30,)),
-        ("orders", (7, 30, 90, 180, 365)),
-        ("refunds", (180,)),
-    ):
-        yield from (_count(what, days, "commerce") for days in windows)
-    yield from (_active_days("order_days", "orders", days, "commerce") for days in (90, 365))
-    for what in ("views", "carts", "orders"):
-        yield from (_decayed(what, cycles, "commerce") for cycles in _CYCLE_WORDS)
-    yield from (_value_sum(days) for days in (30, 90, 365))
-    yield from (_count("orders", days, "commerce", "category") for days in (30, 90, 365))
-    yield _decayed("orders", 1.0, "commerce", "category")
-    yield from (_count("orders", days, "commerce", "user") for days in (30, 90, 365))
-    yield _value_sum(90, "user")
-    yield _derived(
+def _commerce(_: Context) -> Iterator[Feature]:
+    group: Final = "commerce"
+    yield from counts(group, "views", (1, 3, 7, 30, 90))
+    yield from counts(group, "carts", (1, 3, 7, 30, 90))
+    yield from counts(group, "coupons", (30, 90))
+    yield from counts(group, "orders", (7, 14, 30, 60, 90, 180, 365))
+    yield from counts(group, "refunds", (180,))
+    for what in ("carts", "coupons"):
+        yield of_kinds(
+            group,
+            f"open_{what}_90d",
+            f"{what.capitalize()} of the brand since the last order, in the last 90 days",
+            Aggregate("count", WHATS[what], window=Window(90), since=WHATS["orders"]),
+        )
+    yield from local_days(group, "order_days", "days", "orders", (90, 365))
+    yield from local_days(group, "longest_order_gap_days", "gap", "orders", (365,))
+    for what in ("views", "carts"):
+        yield from decays(group, what, (0.25, 1.0))
+    yield from decays(group, "orders", (0.25, 1.0, 2.0, 4.0))
+    yield from value_sums("orders", (30, 90, 180, 365))
+    yield from value_sums("refunds", (365,))
+    yield from counts(group, "views", (7, 30), "category")
+    yield from counts(group, "carts", (7, 30), "category")
+    yield from counts(group, "orders", (7, 30, 90, 365), "category")
+    yield from decays(group, "orders", (1.0, 4.0), "category")
+    yield from local_days(group, "order_days", "days", "orders", (90,), "category")
+    for days in (30, 90, 365):
+        yield of_kinds(
+            group,
+            f"rival_orders_{days}d",
+            f"Orders of other brands of the category in the last {days} days",
+            Aggregate("count", WHATS["orders"], "category", Window(days), others=True),
+        )
+    yield from counts(group, "orders", (7, 30, 90, 365), "user")
+    yield from local_days(group, "order_days", "days", "orders", (30, 90), "user")
+    yield from value_sums("orders", (90,), "user")
+    yield ratio(
+        group,
         "order_share_365d",
-        "commerce",
-        "ratio",
         "This brand's part of the orders in its category, and one more",
         "orders_365d / (orders_365d_category + 1)",
     )
-    yield _derived(
+    yield ratio(
+        group,
+        "order_value_mean_365d",
+        "Amount of the orders over their number and one",
+        "order_value_sum_365d / (orders_365d + 1)",
+        "amount",
+    )
+    yield ratio(
+        group,
         "order_gap_mean_days",
-        "commerce",
-        "days",
         "From the first to the last order, over the days with an order",
         "(days_since_first_order - days_since_last_order) / order_days_365d",
+        "days",
     )
-    yield _derived(
+    yield ratio(
+        group,
         "order_overdue",
-        "commerce",
-        "ratio",
         "Days since the last order over the mean gap and one day",
         "days_since_last_order / (order_gap_mean_days + 1)",
     )
 
 
-def _trend() -> Iterator[Feature]:
-    for what in ("reads", "deep_acts", "searches"):
-        yield _derived(
-            f"{what}_trend",
+def _trend(_: Context) -> Iterator[Feature]:
+    for what in ("impressions", "reads", "deep_acts", "searches", "views", "acts_user"):
+        name = what.removesuffix("_user")
+        suffix = "_user" if what.endswith("_user") else ""
+        yield ratio(
             "trend",
-            "ratio",
-            f"{what.replace('_', ' ').capitalize()} of 7 days over those of 30 and one",
-            f"{what}_7d / ({what}_30d + 1)",
+            f"{name}_trend{suffix}",
+            f"{name.replace('_', ' ').capitalize()} of 7 days over those of 30 and one"
+            + (", all of the user's" if suffix else ""),
+            f"{name}_7d{suffix} / ({name}_30d{suffix} + 1)",
         )
-    yield _derived(
-        "orders_trend",
-        "trend",
-        "ratio",
-        "Orders of 30 days over those of 180 and one",
-        "orders_30d / (orders_180d + 1)",
-    )
-    yield _derived(
-        "acts_trend_user",
-        "trend",
-        "ratio",
-        "The user's acts of 7 days over those of 30 and one",
-        "acts_7d_user / (acts_30d_user + 1)",
-    )
+    for what, short, long in (("reads", 30, 90), ("deep_acts", 30, 90), ("orders", 30, 180)):
+        yield ratio(
+            "trend",
+            f"{what}_trend_{long}d",
+            f"{what.replace('_', ' ').capitalize()} of {short} days over those of {long} and one",
+            f"{what}_{short}d / ({what}_{long}d + 1)",
+        )
 
 
-def _profile() -> Iterator[Feature]:
-    yield Feature(
-        "decision_cycle_days",
-        "profile",
-        "days",
-        "The category's decision cycle",
-        "decision_cycle_days",
-    )
+def _calendar(_: Context) -> Iterator[Feature]:
+    for name, unit, sentence, unknown in CALENDAR_COLUMNS:
+        yield Feature(name, "calendar", unit, sentence, name, unknown)
+
+
+def _profile(context: Context) -> Iterator[Feature]:
+    cycle = "decision_cycle_days"
+    yield Feature(cycle, "profile", "days", "The category's decision cycle", cycle)
+    for attribute in context.attributes.attributes:
+        levels = attribute.levels
+        said = "" if levels is None else f", as its place among {len(levels)} known texts"
+        yield Feature(
+            attribute.column,
+            "profile",
+            "number",
+            f"The user's {attribute.name}{said}",
+            attribute.column,
+        )
 
 
 @cache
-def catalogue() -> tuple[Feature, ...]:
+def catalogue(context: Context = Context()) -> tuple[Feature, ...]:
     """Return every feature, in the order of the columns."""
-    groups = (_engagement, _search, _recency, _commerce, _trend, _profile)
-    declared = tuple(feature for group in groups for feature in group())
+    groups: tuple[Callable[[Context], Iterator[Feature]], ...] = (
+        _engagement,
+        _search,
+        _recency,
+        _commerce,
+        _trend,
+        _calendar,
+        _profile,
+    )
+    declared = tuple(feature for group in groups for feature in group(context))
     if len({feature.name for feature in declared}) != len(declared):
         raise FeatureError("Two features of the catalogue have one name.")
     in_order(declared)
     return declared
 
 
-def in_order(features: Iterable[Feature]) -> list[tuple[str, Formula]]:
-    """Return the formulas of the features by name, each after those that it is made of.
-
-    Raises
-    ------
-    FeatureError
-        Where a formula names what is not among the features, or formulas name one another.
-    """
-    waiting = {f.name: f.source for f in features if isinstance(f.source, Formula)}
-    known = {f.name for f in features if f.name not in waiting}
-    ordered: list[tuple[str, Formula]] = []
-    while waiting:
-        ready = {name: formula for name, formula in waiting.items() if formula.names <= known}
-        if not ready:
-            raise _endless(waiting, known)
-        ordered += ready.items()
-        known |= ready.keys()
-        waiting = {name: formula for name, formula in waiting.items() if name not in ready}
-    return ordered
-
-
-def _endless(waiting: Mapping[str, Formula], known: set[str]) -> FeatureError:
-    for name, formula in waiting.items():
-        unheard = sorted(formula.names - known - waiting.keys())
-        if unheard:
-            return FeatureError(f"{name}: its formula names {unheard[0]!r}, which is no feature.")
-    named = frozenset().union(*(formula.names for formula in waiting.values()))
-    circle = ", ".join(name for name in waiting if name in named)
-    return FeatureError(f"Formulas that name one another in a circle: {circle}.")
-
-
-def find_features(declared: list[dict[str, Any]]) -> tuple[Feature, ...]:
+def find_features(declared: list[dict[str, Any]], context: Context) -> tuple[Feature, ...]:
     """Return the catalogue's features for a stored list, in the list's order.
 
     Raises
@@ -352,7 +271,7 @@ def find_features(declared: list[dict[str, Any]]) -> tuple[Feature, ...]:
     FeatureError
         Where a stored feature is not in this catalogue, or is declared otherwise.
     """
-    here = {feature.name: feature for feature in catalogue()}
+    here = {feature.name: feature for feature in catalogue(context)}
     missing = [row["name"] for row in declared if row["name"] not in here]
     changed = [
         row["name"]

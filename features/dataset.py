@@ -8,9 +8,13 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from features.brands import Brands, TableSettings, read_brands
+from features.calendar import CalendarSettings
+from features.context import Context, learn_context
 from features.engine import Engine, EngineSettings, open_engine
 from features.events import EventLog, EventsSettings, read_events
+from features.spans import Span
 from features.stages import StageModel, load_stage_model
+from features.users import UserTable, read_users
 
 __all__ = ["Dataset", "OpenDataset", "StagesSettings"]
 
@@ -25,11 +29,23 @@ class StagesSettings(BaseModel):
 
 @dataclass(frozen=True)
 class OpenDataset:
-    """A dataset whose log was read and checked, and the engine that holds it."""
+    """A dataset whose tables were read and checked, and the engine that holds them."""
 
     engine: Engine
     log: EventLog
     dataset: "Dataset"
+    users: UserTable | None = None
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """What was handled on the way, in sentences."""
+        return self.log.said + (self.users.said if self.users else ())
+
+    def context(self, before: int) -> Context:
+        """Return channels, attributes and calendar as they were known at an instant."""
+        zone = self.dataset.events.time_zone
+        calendar = self.dataset.calendar.calendar(zone)
+        return learn_context(self.log.table, self.users, calendar, before)
 
     def brands(self, before: int) -> Brands:
         """Return the brands, their categories taken from what came before an instant."""
@@ -54,13 +70,16 @@ class Dataset:
     stages: StagesSettings
     engine: EngineSettings
     decision_cycle_days: int = 30
+    calendar: CalendarSettings = CalendarSettings()
 
     def stage_model(self) -> tuple[StageModel, str]:
         """Return the stage model and its text."""
         return load_stage_model(self.stages.model, self.folder)
 
     @contextmanager
-    def open(self) -> Iterator[OpenDataset]:
-        """Read and check the log; the engine closes with the context."""
+    def open(self, span: Span | None = None) -> Iterator[OpenDataset]:
+        """Read and check the log, or what lies in a span; the engine closes with the context."""
         with open_engine(self.engine, self.events.time_zone) as engine:
-            yield OpenDataset(engine, read_events(engine, self.events, self.folder), self)
+            log = read_events(engine, self.events, self.folder, span)
+            users = read_users(engine, self.users, self.folder)
+            yield OpenDataset(engine, log, self, users)

@@ -1,19 +1,34 @@
-"""The offline engine: where Ibis expressions run, and the few functions that differ by engine."""
+"""Engines: what every one of them can do, and how one is opened.
+
+An engine reads tables, checks, samples, joins and sorts; Ibis expressions say what. What then has
+to be computed user by user streams through `Engine.map_users`.
+"""
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self, TypeAlias
 
-import ibis
 import pyarrow as pa
+import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field
 
-from features.vocabulary import MICROSECONDS_PER_DAY
+from features.errors import ConfigError
 
-__all__ = ["Engine", "EngineSettings", "open_engine"]
+if TYPE_CHECKING:
+    from features.duckdb_engine import DuckDBEngine
+    from features.spans import Within
+
+__all__ = ["STREAM_ROWS", "Engine", "EngineSettings", "UserWork", "open_engine"]
+
+UserWork: TypeAlias = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
+"""From streams of rows that hold whole users, in order, to streams of results."""
+
+STREAM_ROWS: Final = 100_000
+"""How many rows, at most, are a batch of a stream."""
 
 
 class EngineSettings(BaseModel):
@@ -21,105 +36,103 @@ class EngineSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: Literal["duckdb"] = "duckdb"
+    name: Literal["duckdb", "spark"] = "duckdb"
     threads: int = Field(default=2, ge=1, le=256)
     memory_gb: float = Field(default=3.0, ge=0.5)
 
 
-@ibis.udf.scalar.builtin(name="epoch_us", signature=(("timestamp('UTC')",), "int64"))  # type: ignore[untyped-decorator]
-def _epoch_us(instant: Any) -> Any:  # pragma: no cover
-    """Microseconds since 1970 in UTC."""
+class Engine(ABC):
+    """Where Ibis expressions run.
 
-
-@ibis.udf.scalar.builtin(name="epoch_us", signature=(("timestamp",), "int64"))  # type: ignore[untyped-decorator]
-def _epoch_us_local(instant: Any) -> Any:  # pragma: no cover
-    """Microseconds since 1970 of a wall clock."""
-
-
-@ibis.udf.scalar.builtin(name="make_timestamptz", signature=(("int64",), "timestamp('UTC')"))  # type: ignore[untyped-decorator]
-def _make_timestamptz(micros: Any) -> Any:  # pragma: no cover
-    """Return the instant of microseconds since 1970."""
-
-
-@ibis.udf.scalar.builtin(name="md5_number_lower", signature=(("string",), "uint64"))  # type: ignore[untyped-decorator]
-def _md5_number_lower(text: Any) -> Any:  # pragma: no cover
-    """Half of the MD5 sum, as a number."""
-
-
-class Engine:
-    """DuckDB, by way of Ibis, with its tables in a scratch folder, so that it works out of core.
-
-    Parameters
+    Attributes
     ----------
-    settings : threads and memory.
+    con : the Ibis backend.
+    reader : the DuckDB that opens sources (itself, where the engine is DuckDB). An expression
+        over a source says what is wanted of its rows, with the functions of the reader; `adopt`
+        or `keep` bring it to the engine.
     time_zone : instants without a zone are read in it, and local days are its days.
-    scratch : a folder of this engine's own.
+    errors : what the engine raises of sources that cannot be read.
     """
 
-    def __init__(self, settings: EngineSettings, time_zone: str, scratch: Path) -> None:
-        self.con = ibis.duckdb.connect(
-            scratch / "engine.duckdb",
-            threads=settings.threads,
-            memory_limit=f"{settings.memory_gb}GB",
-            temp_directory=str(scratch / "spill"),
-            preserve_insertion_order=False,
-        )
-        self.con.raw_sql(f"SET TimeZone = '{time_zone}'")
-        self.con.raw_sql("SET enable_progress_bar = false")
-        self._kept = 0
+    errors: ClassVar[tuple[type[Exception], ...]]
+    con: Any
+    reader: "DuckDBEngine"
+    time_zone: str
 
+    @abstractmethod
+    def adopt(self, expression: Any) -> Any:
+        """Return an expression over a source as one of the engine, not computed yet."""
+
+    @abstractmethod
     def keep(self, expression: Any, name: str = "kept") -> Any:
         """Compute the expression once and return it as a table of the engine."""
-        self._kept += 1
-        name = f"{name}_{self._kept}"
-        self.con.raw_sql(f'CREATE TABLE "{name}" AS {self.con.compile(expression)}')
-        return self.con.table(name)
 
+    @abstractmethod
     def load(self, rows: pa.Table, name: str = "loaded") -> Any:
         """Return rows of memory as a table of the engine."""
-        self._kept += 1
-        name = f"{name}_{self._kept}"
-        self.con.con.register("rows_of_memory", rows)
-        self.con.raw_sql(f'CREATE TABLE "{name}" AS SELECT * FROM rows_of_memory')
-        self.con.con.unregister("rows_of_memory")
-        return self.con.table(name)
 
-    def batches(self, expression: Any, rows: int) -> Iterator[pa.RecordBatch]:
-        """Yield the expression's rows in batches of at most `rows`, in its order."""
-        # Ibis's own to_pyarrow_batches asks DuckDB 2.0 for what has another name there.
-        relation = self.con.con.sql(self.con.compile(expression))
-        yield from relation.to_arrow_reader(rows)
-
+    @abstractmethod
     def drop(self, *tables: Any) -> None:
         """Forget tables that `keep` returned."""
-        for table in tables:
-            # Ibis's own drop_table writes what DuckDB 2.0 cannot parse.
-            self.con.raw_sql(f'DROP TABLE "{table.get_name()}"')
+
+    @abstractmethod
+    def catalogue_table(self, name: str, within: "Within | None" = None) -> Any:
+        """Return a table of the engine's own catalogue as a source; rows beyond a span may lack.
+
+        Raises
+        ------
+        EventLogError
+            Where it has none of this name, or no catalogue.
+        """
+
+    @abstractmethod
+    def batches(self, expression: Any, rows: int = STREAM_ROWS) -> Iterator[pa.RecordBatch]:
+        """Yield the expression's rows in batches of at most `rows`, in its order."""
+
+    @abstractmethod
+    def map_users(
+        self, rows: Any, work: UserWork, schema: pa.Schema, order: Sequence[str]
+    ) -> Iterator[pa.RecordBatch]:
+        """Send the rows through `work`, user by user, and yield what comes of them in that order.
+
+        Parameters
+        ----------
+        work : gets the rows sorted; a stream holds all rows of its users. It must be picklable.
+        schema : of the batches that `work` yields.
+        order : the columns to sort by, unknown ones last; the first is ``user_id``.
+        """
+
+    def map_users_to(
+        self, rows: Any, work: UserWork, schema: pa.Schema, order: Sequence[str], path: Path
+    ) -> None:
+        """Write what `map_users` would yield to a Parquet file."""
+        with pq.ParquetWriter(path, schema) as writer:
+            for batch in self.map_users(rows, work, schema, order):
+                writer.write_batch(batch)
 
     @staticmethod
+    @abstractmethod
     def micros(instant: Any) -> Any:
         """Return an instant column as microseconds since 1970 in UTC."""
-        return _epoch_us(instant)
 
     @staticmethod
+    @abstractmethod
     def instant(micros: Any) -> Any:
         """Return microseconds since 1970 as an instant column."""
-        return _make_timestamptz(micros)
 
     @staticmethod
+    @abstractmethod
     def local_day(instant: Any) -> Any:
         """Return the number of the local day (days since 1970-01-01 on the wall clock)."""
-        midnight = instant.date().cast("timestamp")
-        return (_epoch_us_local(midnight) // MICROSECONDS_PER_DAY).cast("int32")
 
     @staticmethod
+    @abstractmethod
     def text_hash(text: Any) -> Any:
         """Return a number of 31 bits that depends on the text alone, everywhere and always."""
-        return (_md5_number_lower(text) % (1 << 31)).cast("int64")
 
+    @abstractmethod
     def close(self) -> None:
-        """Close the connection."""
-        self.con.disconnect()
+        """Forget all tables, and close what was opened."""
 
     def __enter__(self) -> Self:
         return self
@@ -133,7 +146,22 @@ def open_engine(settings: EngineSettings, time_zone: str) -> Iterator[Engine]:
     """Open an engine whose scratch folder goes when it closes."""
     scratch = Path(tempfile.mkdtemp(prefix="stagecast-"))
     try:
-        with Engine(settings, time_zone, scratch) as engine:
+        with _engine(settings, time_zone, scratch) as engine:
             yield engine
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _engine(settings: EngineSettings, time_zone: str, scratch: Path) -> Engine:
+    # Spark takes seconds to import and may not be installed.
+    if settings.name == "spark":
+        try:
+            from features.spark_engine import SparkEngine
+        except ImportError as error:
+            raise ConfigError(
+                f'[engine] name = "spark": {error.name} is missing; install the extra "spark".'
+            ) from error
+        return SparkEngine(settings, time_zone, scratch)
+    from features.duckdb_engine import DuckDBEngine
+
+    return DuckDBEngine(settings, time_zone, scratch)

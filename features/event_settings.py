@@ -4,11 +4,11 @@ import json
 import re
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, Self
 from zoneinfo import ZoneInfo
 
 import duckdb
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from features.vocabulary import COLUMNS, KIND_CODE, KINDS
 
@@ -38,7 +38,8 @@ class EventsSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    path: str
+    path: str | None = None
+    table: str | None = Field(default=None, min_length=1)
     columns: Mapping[str, str] = Field(default_factory=dict)
     kinds: Mapping[str, str | Literal[False]] = Field(default_factory=dict)
     time_zone: str = "UTC"
@@ -77,6 +78,15 @@ class EventsSettings(BaseModel):
                 f"{zone!r} is a time zone that DuckDB does not know; write one like 'Asia/Shanghai'"
             )
         return zone
+
+    @model_validator(mode="after")
+    def _something_is_named(self) -> Self:
+        if self.path is None and self.table is None:
+            raise ValueError(
+                "path: missing; name a file or a folder (or, with the engine Spark, a table of its "
+                "catalogue in table)"
+            )
+        return self
 
     def kind_codes(self) -> dict[str, int]:
         """Return the code of each kind that the log may hold; -1 drops it."""

@@ -2,17 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
-import duckdb
 import ibis
 
 from features.aggregates import VALUE_UNIT
 from features.engine import Engine
 from features.errors import EventLogError
 from features.event_settings import EventsSettings, toml_key
-from features.sources import broken_source, find_line, id_text, read_source
+from features.instants import datetime_of, micros_of
+from features.sources import Origin, id_text, read_origin
+from features.spans import Span, Within
 from features.vocabulary import COLUMNS, KIND_CODE, OPTIONAL_COLUMNS, REQUIRED_COLUMNS
 
 __all__ = ["EventLog", "EventsSettings", "log_end", "read_events"]
@@ -20,7 +23,27 @@ __all__ = ["EventLog", "EventsSettings", "log_end", "read_events"]
 MAX_VALUE: Final = 1e9
 """Amounts beyond this are refused: they are mistakes, and millionths of them may overflow."""
 
+_FIRST: Final = (
+    "occurred_at",
+    "kind",
+    "user_id",
+    "brand_id",
+    "category_id",
+    "channel",
+    "value_micros",
+)
 _VALUED: Final = (KIND_CODE["purchase"], KIND_CODE["refund"])
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """A log on its way in: where it lies, how it is mapped, and which part of it is needed."""
+
+    engine: Engine
+    settings: EventsSettings
+    origin: Origin
+    theirs: Mapping[str, str]
+    span: Span | None
 
 
 @dataclass(frozen=True)
@@ -47,23 +70,32 @@ class EventLog:
         return EventLog(table, self.id_types, self.has_values, self.said)
 
 
-def read_events(engine: Engine, settings: EventsSettings, folder: Path) -> EventLog:
+def read_events(
+    engine: Engine, settings: EventsSettings, folder: Path, span: Span | None = None
+) -> EventLog:
     """Read and check the event log; paths are relative to `folder`.
+
+    With a `span`, only what lies in it is read and checked, as if there were no other events: an
+    id repeated by an event outside of it is none, and there may be no event at all.
 
     Raises
     ------
     EventLogError
         An unreadable file, a missing column, an unknown kind, an empty log, a broken line.
     """
-    path = folder / settings.path
-    source = read_source(engine, path, "[events] path")
-    theirs = _column_names(source, settings, path)
+    path = None if settings.path is None else folder / settings.path
+    origin = Origin(f"[events] {'path' if path else 'table'}", path, settings.table)
+    at = settings.columns.get("occurred_at", "occurred_at")
+    source = read_origin(engine, origin, Within(at, span) if span else None)
+    reading = _Reading(engine, settings, origin, _column_names(source, settings, origin), span)
+    theirs = reading.theirs
     try:
-        kept = _known_kinds(source, theirs["kind"], settings, path)
-        log = engine.keep(_canonical(engine, source, theirs, settings), "log")
-        said = kept + _check_rows(log, theirs, settings, path)
-    except duckdb.Error as error:
-        raise broken_source(error, path, "[events] path") from error
+        needed = _in_span(engine, source, theirs["occurred_at"], span) if span else source
+        kept = _known_kinds(reading, needed)
+        log = engine.keep(_canonical(engine, needed, theirs, settings), "log")
+        said = kept + _check_rows(reading, log)
+    except engine.errors as error:
+        raise origin.broken(error) from error
     table = log.drop("naive", "occurred_at_found", "value_found")
     if "event_id" in theirs:
         table, repeats = _without_repeats(engine, table)
@@ -76,7 +108,7 @@ def read_events(engine: Engine, settings: EventsSettings, folder: Path) -> Event
     return EventLog(table, id_types, "value" in theirs, said)
 
 
-def _column_names(source: Any, settings: EventsSettings, path: Path) -> dict[str, str]:
+def _column_names(source: Any, settings: EventsSettings, origin: Origin) -> dict[str, str]:
     """Return which column of the source holds each canonical column."""
     found = source.columns
     names = {ours: settings.columns.get(ours, ours) for ours in COLUMNS}
@@ -84,7 +116,7 @@ def _column_names(source: Any, settings: EventsSettings, path: Path) -> dict[str
         if names[ours] not in found:
             key = f"columns.{ours}" if ours in settings.columns else "columns"
             raise EventLogError(
-                f"[events] {key}: {path} has no column {names[ours]!r} for {ours} "
+                f"[events] {key}: {origin} has no column {names[ours]!r} for {ours} "
                 f"(it has: {', '.join(found)}). Name it in [events] columns."
             )
     return {
@@ -94,15 +126,23 @@ def _column_names(source: Any, settings: EventsSettings, path: Path) -> dict[str
     }
 
 
-def _known_kinds(source: Any, column: str, settings: EventsSettings, path: Path) -> tuple[str, ...]:
-    kind = _kind_text(source[column])
-    counts = source.group_by(kind=kind).aggregate(n=source.count())
+def _in_span(engine: Engine, source: Any, at: str, span: Span) -> Any:
+    """Return the rows in the span, and those whose text is no instant: they will be refused."""
+    found = source[at]
+    micros = engine.reader.micros(_instant(found, at))
+    return source.filter(span.holds(micros).fill_null(found.notnull()))
+
+
+def _known_kinds(reading: _Reading, source: Any) -> tuple[str, ...]:
+    origin, settings, column = reading.origin, reading.settings, reading.theirs["kind"]
+    kinds = reading.engine.adopt(source.select(kind=_kind_text(source[column])))
+    counts = kinds.group_by("kind").aggregate(n=kinds.count())
     found = {row["kind"]: row["n"] for row in counts.to_pyarrow().to_pylist()}
-    if not found:
-        raise EventLogError(f"[events] path: {path} has columns and no events; nothing to learn.")
+    if not found and (reading.span is None or _is_empty(reading)):
+        raise EventLogError(f"{origin.what}: {origin} has columns and no events; nothing to learn.")
     unknown = sorted(found.keys() - settings.kind_codes().keys(), key=lambda kind: (not kind, kind))
     if unknown:
-        raise _unknown_kinds({kind: found[kind] for kind in unknown}, column, path)
+        raise _unknown_kinds({kind: found[kind] for kind in unknown}, column, origin)
     return tuple(
         f"{n:,} events of kind {kind!r} were dropped, as configured"
         for kind, n in sorted(found.items())
@@ -110,13 +150,20 @@ def _known_kinds(source: Any, column: str, settings: EventsSettings, path: Path)
     )
 
 
-def _unknown_kinds(counts: Mapping[str, int], column: str, path: Path) -> EventLogError:
+def _is_empty(reading: _Reading) -> bool:
+    """Return whether the log has no event at all, in the span or out of it."""
+    source = read_origin(reading.engine, reading.origin)
+    rows = reading.engine.adopt(source.select(reading.theirs["kind"])).limit(1)
+    return not rows.to_pyarrow().num_rows
+
+
+def _unknown_kinds(counts: Mapping[str, int], column: str, origin: Origin) -> EventLogError:
     """Name the kinds; `counts` has its events without a kind last."""
     kind, *others = counts
-    where, key = find_line(path, {column: [kind]}), toml_key(kind)
+    where, key = origin.find_line({column: [kind]}), toml_key(kind)
     if not kind:
         return EventLogError(
-            f"[events] path: {counts['']:,} events without a kind; the first: {where}. Mend them, "
+            f"{origin.what}: {counts['']:,} events without a kind; the first: {where}. Mend them, "
             f"or drop them in [events] kinds ({key} = false)."
         )
     also = f"; also {', '.join(map(repr, others[:5]))}" if others else ""
@@ -143,10 +190,12 @@ def _canonical(
     channel = (
         source[theirs["channel"]].cast("string") if "channel" in theirs else ibis.null("string")
     )
-    kind = _kind_text(source[theirs["kind"]]).cases(*settings.kind_codes().items(), else_=-1)
+    # Ibis takes small numbers for int8 already, and leaves out a cast to it; DuckDB does not.
+    dropped = ibis.literal(-1, "int64")
+    kind = _kind_text(source[theirs["kind"]]).cases(*settings.kind_codes().items(), else_=dropped)
     found = source[theirs["occurred_at"]]
     instant = _instant(found, theirs["occurred_at"])
-    micros = engine.micros(instant)
+    micros = engine.reader.micros(instant)
     raw_value = source[theirs["value"]] if "value" in theirs else ibis.null("float64")
     value, bad_value = _amount(raw_value, kind.isin(_VALUED))
     return source.select(
@@ -154,7 +203,7 @@ def _canonical(
         channel=channel.nullif(""),
         kind=kind.cast("int8"),
         occurred_at=micros,
-        local_day=engine.local_day(instant),
+        local_day=engine.reader.local_day(instant),
         value_micros=(value * VALUE_UNIT).round().cast("int64"),
         naive=_naive(found),
         occurred_at_found=_where(micros.isnull(), found),
@@ -201,9 +250,8 @@ def _naive(column: Any) -> Any:
     return ibis.literal(kind.is_date() or kind.timezone is None)
 
 
-def _check_rows(
-    log: Any, theirs: Mapping[str, str], settings: EventsSettings, path: Path
-) -> tuple[str, ...]:
+def _check_rows(reading: _Reading, log: Any) -> tuple[str, ...]:
+    origin, theirs = reading.origin, reading.theirs
     counts = log.aggregate(
         rows=log.count(),
         user_id=log.user_id.isnull().sum(),
@@ -212,59 +260,56 @@ def _check_rows(
         naive=log.naive.sum(),
     )
     facts = counts.to_pyarrow().to_pylist()[0]
-    if not facts["rows"]:
-        raise EventLogError(f"[events] path: {path} has no events left; [events] kinds drops all.")
-    codes = settings.kind_codes().items()
+    if not facts["rows"] and reading.span is None:
+        raise EventLogError(
+            f"{origin.what}: {origin} has no events left; [events] kinds drops all."
+        )
+    codes = reading.settings.kind_codes().items()
     kept = {theirs["kind"]: {kind for kind, code in codes if code >= 0}}
     if facts["user_id"]:
-        where = find_line(path, kept | {theirs["user_id"]: {""}})
+        where = origin.find_line(kept | {theirs["user_id"]: {""}})
         raise EventLogError(
-            f"[events] path: {facts['user_id']:,} events without {theirs['user_id']}"
+            f"{origin.what}: {facts['user_id']:,} events without {theirs['user_id']}"
             f"; the first: {where}. Mend or take out these lines."
         )
     if facts["occurred_at"]:
         bad = log.filter(log.occurred_at.isnull()).occurred_at_found
-        raise _bad_texts(bad, facts["occurred_at"], theirs["occurred_at"], "an instant", kept, path)
+        need = "an instant"
+        raise _bad_texts(bad, facts["occurred_at"], theirs["occurred_at"], need, kept, origin)
     if facts["value"]:
         valued = {theirs["kind"]: {kind for kind, code in codes if code in _VALUED}}
         need = f"an amount between -{MAX_VALUE:g} and {MAX_VALUE:g}"
-        raise _bad_texts(log.value_found, facts["value"], theirs["value"], need, valued, path)
+        raise _bad_texts(log.value_found, facts["value"], theirs["value"], need, valued, origin)
     return ("instants without a zone were read in [events] time_zone",) * bool(facts["naive"])
 
 
 def _bad_texts(
-    found: Any, count: int, column: str, need: str, kinds: dict[str, set[str]], path: Path
+    found: Any, count: int, column: str, need: str, kinds: dict[str, set[str]], origin: Origin
 ) -> EventLogError:
     example = found.min().to_pyarrow().as_py()
-    where = find_line(path, kinds | {column: {example or ""}})
+    where = origin.find_line(kinds | {column: {example or ""}})
     return EventLogError(
-        f"[events] path: {count:,} events whose {column} is not {need}, "
+        f"{origin.what}: {count:,} events whose {column} is not {need}, "
         f"such as {example!r}: {where}."
     )
 
 
 def _without_repeats(engine: Engine, table: Any) -> tuple[Any, int]:
     """Keep one event of each id: the first in the order of events."""
-    order = [
-        table.occurred_at,
-        table.kind,
-        table.user_id,
-        table.brand_id,
-        table.category_id,
-        table.channel,
-        table.value_micros,
-    ]
-    rank = ibis.row_number().over(ibis.window(group_by=table.event_id, order_by=order))
-    first = table.mutate(rank=rank).filter(lambda t: t.event_id.isnull() | (t.rank == 0))
-    kept = engine.keep(first.drop("rank"), "log")
+    named = table.filter(table.event_id.notnull())
+    rank = ibis.row_number().over(ibis.window(group_by="event_id", order_by=_FIRST))
+    first = named.mutate(rank=rank).filter(lambda t: t.rank == 0).drop("rank")
+    # Events without an id are left out of the ranks: they would all be of one group.
+    kept = engine.keep(first.union(table.filter(table.event_id.isnull())), "log")
     before, after = (t.count().to_pyarrow().as_py() for t in (table, kept))
     return kept, int(before - after)
 
 
 def log_end(engine: Engine, table: Any) -> int:
     """Return up to when the log is complete: the end of the local day of its last event."""
-    last = table.occurred_at.max()
-    midnight = engine.instant(last).cast("date") + ibis.interval(days=1)
-    end = table.aggregate(end=engine.micros(midnight.cast("timestamp").cast("timestamp('UTC')")))
-    value = end.to_pyarrow().to_pylist()[0]["end"]
-    return int(value) if value is not None else 0
+    last = table.occurred_at.max().to_pyarrow().as_py()
+    if last is None:
+        return 0
+    zone = ZoneInfo(engine.time_zone)
+    day = datetime_of(last).astimezone(zone).date() + timedelta(days=1)
+    return micros_of(datetime(day.year, day.month, day.day, tzinfo=zone))

@@ -50,6 +50,10 @@ class Formula:
                     "arithmetic on features (names, numbers, + - * / and brackets)."
                 )
 
+    def __reduce__(self) -> tuple[type["Formula"], tuple[str]]:
+        """Send the text alone to other processes: compiled code cannot go there."""
+        return Formula, (self.text,)
+
     @cached_property
     def _tree(self) -> ast.Expression:
         try:

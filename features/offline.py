@@ -1,30 +1,61 @@
-"""The offline engine's plan: declared features and stages at many moments, as one expression.
+"""Features and stages of many moments: the engine brings the rows, user by user, to the kernel.
 
-For each scope the distinct (key, ``as_of``) are joined to the events of the key in the look-back,
-and every aggregate is one filtered sum. Whatever the order of the rows, the sums are of whole
-numbers, so the result is the same to the bit.
+Moments and the events that they look at become one table of codes. The engine sorts it by user,
+and streams it through `MomentWork`: in this process on one machine, in the executors of a cluster.
+Nothing has to fit into memory but the rows of one user.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from typing import Any, Final, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final, NamedTuple
 
 import ibis
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from features.aggregates import DECAY_UNIT, LOOKBACK_DAYS, VALUE_UNIT, Aggregate, Scope
+from features.aggregates import LOOKBACK_DAYS
+from features.attributes import with_attributes
 from features.brands import Brands
-from features.catalogue import Feature, in_order
 from features.engine import Engine
-from features.stages import StageModel
-from features.vocabulary import KIND_CODE, MICROSECONDS_PER_DAY
+from features.history import RECORD, UNKNOWN
+from features.online import MomentBatch, OnlineFeatures
+from features.users import UserTable
+from features.view import View
+from features.vocabulary import MICROSECONDS_PER_DAY
 
-__all__ = ["moment_values", "resolve_moments", "with_categories"]
+__all__ = [
+    "MomentValues",
+    "MomentWork",
+    "moment_stream",
+    "moment_values",
+    "resolve_moments",
+    "with_categories",
+]
 
-_KEYS: Final[Mapping[Scope, tuple[str, ...]]] = {
-    "pair": ("user_id", "brand_id"),
-    "category": ("user_id", "category_id"),
-    "user": ("user_id",),
-}
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+_IDS: Final = ("user_id", "brand_id", "as_of")
+_ROWS_AT_ONCE: Final = 200_000
+_MOMENT: Final = -1
+"""The kind of a row that is a moment."""
+
+
+class MomentValues(NamedTuple):
+    """Moments in the order of user, brand and instant, and what is known of them.
+
+    Attributes
+    ----------
+    rows : ``user_id, brand_id, as_of``, and the columns that the moments carried along.
+    X : (n, n_features) float64, NaN unknown; column by column in memory.
+    stage : (n,) index of the stage.
+    """
+
+    rows: pa.Table
+    X: Floats
+    stage: npt.NDArray[np.int8]
 
 
 def with_categories(engine: Engine, events: Any, brands: Brands) -> Any:
@@ -32,12 +63,7 @@ def with_categories(engine: Engine, events: Any, brands: Brands) -> Any:
     known = engine.load(brands.as_table()).select("brand_id", "brand_category")
     joined = events.left_join(known, "brand_id")
     resolved = ibis.coalesce(joined.category_id, joined.brand_category)
-    return engine.keep(
-        joined.mutate(category_id=resolved).select(
-            "user_id", "brand_id", "category_id", "kind", "occurred_at", "local_day", "value_micros"
-        ),
-        "events",
-    )
+    return joined.mutate(category_id=resolved).select(*events.columns)
 
 
 def resolve_moments(engine: Engine, moments: Any, brands: Brands) -> Any:
@@ -54,188 +80,237 @@ def resolve_moments(engine: Engine, moments: Any, brands: Brands) -> Any:
 
 
 def moment_values(
-    engine: Engine, events: Any, moments: Any, features: Iterable[Feature], stages: StageModel
-) -> Any:
-    """Return the moments with a column of each feature (float64, null: unknown) and ``stage``.
+    engine: Engine, events: Any, moments: Any, view: View, users: UserTable | None = None
+) -> Iterator[MomentValues]:
+    """Yield what is known at the moments, in the order of user, brand and instant.
 
     Parameters
     ----------
-    events : from `with_categories`; what lies at or after a moment's ``as_of`` is not looked at.
-    moments : ``user_id, brand_id, as_of`` and what `resolve_moments` adds; other columns are
-        carried along; repeats are kept.
-
-    Returns
-    -------
-    A table of the engine, one row a moment, in no order; ``stage`` is an index of
-    ``stages.names``.
+    events : a log's table; what lies at or after a moment's ``as_of`` is not looked at.
+    moments : ``user_id, brand_id, as_of``, and columns to carry along; repeats are kept.
+    users : the attributes of users; unknown without it.
     """
-    features = tuple(features)
-    declared = [f.source for f in features if isinstance(f.source, Aggregate)]
-    columns = {a: f"_a{i}" for i, a in enumerate(dict.fromkeys([*declared, *stages.aggregates]))}
-    plans: dict[_Plan, dict[Aggregate, str]] = defaultdict(dict)
-    for aggregate, name in columns.items():
-        plans[_Plan(aggregate.scope, aggregate.after, aggregate.others)][aggregate] = name
-    table = moments
-    made = []
-    for plan, planned in plans.items():
-        part = _scope_values(engine, events, moments, plan, planned)
-        made.append(part)
-        on = [name for name in part.columns if name in moments.columns]
-        table = table.left_join(part, on).drop(*[f"{name}_right" for name in on])
-    values = {a: _finished(a, table[name], table.as_of) for a, name in columns.items()}
-    result = _with_formulas(table, moments.columns, features, values, stages)
-    kept = engine.keep(result, "values")
-    engine.drop(*made)
-    return kept
+    rows, work = moment_stream(engine, events, moments, view, users)
+    names = [feature.name for feature in view.features]
+    for batch in engine.map_users(rows, work, work.schema, work.order):
+        X = np.empty((len(names), len(batch))).T
+        for column, name in enumerate(names):
+            X[:, column] = batch[name].to_numpy()
+        table = pa.Table.from_batches([batch.select(work.carried)])
+        yield MomentValues(table, X, batch["stage"].to_numpy())
 
 
-class _Plan(NamedTuple):
-    """What aggregates have in common that are computed together."""
+def moment_stream(
+    engine: Engine, events: Any, moments: Any, view: View, users: UserTable | None = None
+) -> tuple[Any, "MomentWork"]:
+    """Return rows for `Engine.map_users`, sorted by `MomentWork.order`, and what to do with them.
 
-    scope: Scope
-    after: tuple[str, ...]
-    others: bool
-
-
-def _scope_values(
-    engine: Engine, events: Any, moments: Any, plan: _Plan, columns: Mapping[Aggregate, str]
-) -> Any:
-    keys = [*_KEYS[plan.scope], "as_of"]
-    if plan.others:
-        keys.append("brand_id")
-    if any(a.follows_cycle for a in columns):
-        keys.append("decision_cycle_days")
-    asked = moments.select(*keys).distinct()
-    seen = (
-        _events_after(events, columns, plan.after)
-        if plan.after
-        else _scope_events(events, plan, columns)
+    The parameters are those of `moment_values`.
+    """
+    coding = _Coding.of(view.brands, _brands_of(moments))
+    carried = [name for name in moments.columns if name not in _IDS]
+    kept = pa.schema([(name, moments[name].type().to_pyarrow()) for name in carried])
+    attributes = view.context.attributes
+    asked = with_attributes(engine, moments, users, attributes)
+    kinds = asked.schema()
+    extra = [*carried, *attributes.columns]
+    of_brand = engine.load(_codes("brand_id", coding.brands, "brand"))
+    asked = asked.left_join(of_brand, "brand_id").select(
+        "user_id",
+        at="as_of",
+        kind=ibis.literal(_MOMENT, "int8"),
+        brand="brand",
+        category=ibis.literal(UNKNOWN, "int32"),
+        channel=ibis.literal(UNKNOWN, "int16"),
+        local_day=ibis.literal(0, "int32"),
+        value_micros=ibis.literal(0, "int64"),
+        **{name: name for name in extra},
     )
-    lookback = max(a.window.at_most if a.window.cycles else a.window.days for a in columns)
-    on = [
-        *_KEYS[plan.scope],
-        seen.occurred_at < asked.as_of,
-        seen.occurred_at >= asked.as_of - lookback * MICROSECONDS_PER_DAY,
-    ]
-    if plan.others:
-        on.append(seen.event_brand != asked.brand_id)
-    joined = asked.join(seen, on)
-    joined = joined.mutate(age=joined.as_of - joined.occurred_at)
-    joined = joined.mutate(**_weights(joined, columns))
-    sums = {name: _summed(joined, a) for a, name in columns.items()}
-    return engine.keep(joined.group_by(*keys).aggregate(**sums), "part")
+    seen = _coded(engine, _looked_at(events, moments), of_brand, coding, view.context.channels)
+    seen = seen.mutate(**{name: ibis.null(kinds[name]) for name in extra})
+    return ibis.union(seen.select(*asked.columns), asked), MomentWork(view, coding, kept)
 
 
-def _codes(kinds: Iterable[str]) -> list[int]:
-    return [KIND_CODE[kind] for kind in kinds]
+def _looked_at(events: Any, moments: Any) -> Any:
+    """Return the events of the moments' users in the look-back of any of them."""
+    span = moments.aggregate(first=moments.as_of.min(), last=moments.as_of.max())
+    first, last = (int(value or 0) for value in span.to_pyarrow().to_pylist()[0].values())
+    since = first - LOOKBACK_DAYS * MICROSECONDS_PER_DAY
+    seen = events.filter(events.occurred_at >= since, events.occurred_at < last)
+    return seen.semi_join(moments.select("user_id").distinct(), "user_id")
 
 
-def _scope_events(events: Any, plan: _Plan, columns: Iterable[Aggregate]) -> Any:
-    """Return the scope's events; outside the pair, equal ones are counted together first."""
-    kinds = sorted({kind for a in columns for kind in a.kinds})
-    rows = events.filter(events.kind.isin(_codes(kinds)))
-    rows = rows.mutate(unbranded=rows.brand_id.isnull())
-    if plan.scope == "pair":
-        return rows.mutate(n=ibis.literal(1, "int64"))
-    by = [*_KEYS[plan.scope], "occurred_at", "local_day", "kind", "unbranded"]
-    if plan.others:
-        rows = rows.filter(~rows.unbranded).rename(event_brand="brand_id")
-        by.append("event_brand")
-    return rows.group_by(*by).aggregate(n=rows.count(), value_micros=rows.value_micros.sum())
+def _brands_of(moments: Any) -> list[str]:
+    found: list[str] = moments.select("brand_id").distinct().to_pyarrow()["brand_id"].to_pylist()
+    return found
 
 
-def _events_after(events: Any, columns: Iterable[Aggregate], after: tuple[str, ...]) -> Any:
-    """Return the pair's events with ``after_at``: the latest event of the kinds before each."""
-    kinds = sorted({kind for a in columns for kind in a.kinds})
-    rows = events.filter(events.kind.isin(_codes([*kinds, *after])))
-    first = ibis.ifelse(rows.kind.isin(_codes(after)), rows.occurred_at, ibis.null("int64"))
-    order = ibis.window(
-        group_by=[rows.user_id, rows.brand_id],
-        order_by=[rows.occurred_at, rows.kind],
-        preceding=(None, 1),
-    )
-    rows = rows.mutate(after_at=first.max().over(order), n=ibis.literal(1, "int64"))
-    return rows.filter(rows.kind.isin(_codes(kinds)))
+@dataclass(frozen=True)
+class _Coding:
+    """Codes of brands and categories, in the order of their texts.
 
+    A brand or a category beyond these, which no moment can be about, has the next code.
+    """
 
-def _weights(joined: Any, columns: Iterable[Aggregate]) -> dict[str, Any]:
-    """Return the weight of an event for each half-life, in units of 1 / DECAY_UNIT."""
-    age_days = (joined.age // MICROSECONDS_PER_DAY).cast("float64")
-    cycles = sorted({a.half_life_cycles for a in columns if a.how == "decayed"})
-    return {
-        _weight_name(c): (
-            DECAY_UNIT
-            * ibis.literal(2.0) ** (-age_days / (c * joined.decision_cycle_days.cast("float64")))
-            + 0.5
+    brands: tuple[str, ...]
+    categories: tuple[str, ...]
+    category: Ints
+    cycle: Ints
+
+    @classmethod
+    def of(cls, known: Brands, asked: Iterable[str]) -> "_Coding":
+        brands = tuple(sorted({*known.brand_ids, *asked}))
+        categories = tuple(sorted({text for text in known.categories if text is not None}))
+        code = {text: i for i, text in enumerate(categories)}
+        of_brand, cycle = known.category(), known.cycle()
+        owned = [code.get(of_brand.get(brand) or "", UNKNOWN) for brand in brands]
+        cycles = [cycle.get(brand, known.default_cycle) for brand in brands]
+        return cls(
+            brands,
+            categories,
+            np.array([*owned, UNKNOWN], dtype=np.int64),
+            np.array([*cycles, known.default_cycle], dtype=np.int64),
         )
-        .floor()
-        .cast("int64")
-        for c in cycles
-    }
 
 
-def _weight_name(cycles: float) -> str:
-    return f"weight_{round(cycles * 1000)}"
+def _codes(name: str, texts: Sequence[str], code: str) -> pa.Table:
+    numbers = np.arange(len(texts), dtype=np.int32)
+    return pa.table({name: pa.array(texts, pa.string()), code: numbers})
 
 
-def _summed(joined: Any, aggregate: Aggregate) -> Any:
-    """Return the aggregate's sum of whole numbers over the events that count."""
-    counts = joined.kind.isin(_codes(aggregate.kinds))
-    window = aggregate.window
-    if window.cycles:
-        days = ibis.least(
-            ibis.greatest(window.cycles * joined.decision_cycle_days, window.days), window.at_most
-        )
-        counts &= joined.age <= days.cast("int64") * MICROSECONDS_PER_DAY
-    else:
-        counts &= joined.age <= window.days * MICROSECONDS_PER_DAY
-    if aggregate.unbranded:
-        counts &= joined.unbranded
-    if aggregate.after:
-        counts &= joined.after_at >= joined.as_of - LOOKBACK_DAYS * MICROSECONDS_PER_DAY
-    match aggregate.how:
-        case "count":
-            return joined.n.sum(where=counts)
-        case "sum":
-            return joined.value_micros.sum(where=counts)
-        case "decayed":
-            weight = joined[_weight_name(aggregate.half_life_cycles)]
-            return (joined.n * weight).sum(where=counts)
-        case "days":
-            return joined.local_day.nunique(where=counts)
-        case "last":
-            return joined.occurred_at.max(where=counts)
-        case "first":
-            return joined.occurred_at.min(where=counts)
-
-
-def _finished(aggregate: Aggregate, column: Any, as_of: Any) -> Any:
-    """Return the feature's value of a sum of whole numbers, as float64."""
-    if aggregate.unknown is None:
-        return (as_of - column).cast("float64") / float(MICROSECONDS_PER_DAY)
-    whole = ibis.coalesce(column, 0).cast("float64")
-    unit = {"sum": VALUE_UNIT, "decayed": DECAY_UNIT}.get(aggregate.how)
-    return whole / float(unit) if unit else whole
-
-
-def _with_formulas(
-    table: Any,
-    carried: Iterable[str],
-    features: tuple[Feature, ...],
-    values: Mapping[Aggregate, Any],
-    stages: StageModel,
+def _coded(
+    engine: Engine, events: Any, of_brand: Any, coding: _Coding, channels: Sequence[str]
 ) -> Any:
-    holds = [stage.holds(values.__getitem__) for stage in stages.stages]
-    # Ibis takes small numbers for int8 already, and leaves out a cast to it; DuckDB does not.
-    levels = reversed([(hold, level) for level, hold in enumerate(holds, 1)])
-    stage = ibis.cases(*levels, else_=ibis.literal(0, "int64")).cast("int8")
-    ready = {f.name: values[f.source] for f in features if isinstance(f.source, Aggregate)}
-    ready |= {
-        f.name: table[f.source].cast("float64") for f in features if isinstance(f.source, str)
-    }
-    # A column that a feature shares with the moments (decision_cycle_days) stands once.
-    carried = [name for name in carried if name not in ready]
-    result = table.select(*carried, **ready, stage=stage)
-    for name, formula in in_order(features):
-        result = result.mutate(**{name: formula.evaluate(result)})
-    return result.select(*carried, *[f.name for f in features], "stage")
+    """Return the events with codes in place of texts."""
+    of_category = engine.load(_codes("category_id", coding.categories, "category"))
+    joined = events.left_join(of_brand, "brand_id")
+    joined = joined.select(*events.columns, "brand").left_join(of_category, "category_id")
+    slots = [(text, slot) for slot, text in enumerate(channels)]
+    slot = joined.channel.cases(*slots, else_=UNKNOWN) if slots else ibis.literal(UNKNOWN)
+    return joined.select(
+        "user_id",
+        at=joined.occurred_at,
+        kind=joined.kind.cast("int8"),
+        brand=_code(joined.brand_id, joined.brand, len(coding.brands)),
+        category=_code(joined.category_id, joined.category, len(coding.categories)),
+        channel=slot.cast("int16"),
+        local_day=joined.local_day.cast("int32"),
+        value_micros=joined.value_micros.fill_null(0).cast("int64"),
+    )
+
+
+def _code(text: Any, code: Any, beyond: int) -> Any:
+    return ibis.ifelse(text.isnull(), UNKNOWN, ibis.coalesce(code, beyond)).cast("int32")
+
+
+@dataclass(frozen=True)
+class MomentWork:
+    """What becomes of a stream of rows of whole users: batches of moments and their values.
+
+    Parameters
+    ----------
+    view : what is computed.
+    coding : of the rows' brands and categories.
+    kept : the columns that are carried along.
+    """
+
+    order: ClassVar[tuple[str, ...]] = ("user_id", "at", "kind")
+    """How the rows have to be sorted."""
+
+    view: View
+    coding: _Coding
+    kept: pa.Schema
+
+    @property
+    def carried(self) -> list[str]:
+        """The columns of `MomentValues.rows`."""
+        return [*_IDS, *self.kept.names]
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Of the batches: what is carried along, the features, and ``stage``."""
+        ids = zip(_IDS, (pa.string(), pa.string(), pa.int64()), strict=True)
+        features = [(feature.name, pa.float64()) for feature in self.view.features]
+        return pa.schema([*ids, *self.kept, *features, ("stage", pa.int8())])
+
+    def __call__(self, stream: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Yield the values as batches of `schema`."""
+        for rows, X, stage in self.values(stream):
+            columns = [column.combine_chunks() for column in rows.columns]
+            columns += [pa.array(X[:, i]) for i in range(X.shape[1])]
+            yield pa.record_batch([*columns, pa.array(stage)], schema=self.schema)
+
+    def values(self, stream: Iterable[pa.RecordBatch]) -> Iterator[MomentValues]:
+        """Yield the values of some thousands of moments at a time."""
+        online = OnlineFeatures(self.view.features, self.view.stages, self.view.context.channels)
+        for rows in _whole_users(stream):
+            found = self._values(rows, online)
+            if found.rows.num_rows:
+                yield found
+
+    def _values(self, rows: pa.Table, online: OnlineFeatures) -> MomentValues:
+        kind = rows["kind"].to_numpy()
+        users = pc.run_end_encode(rows["user_id"].combine_chunks())
+        ends = users.run_ends.to_numpy().astype(np.int64)
+        user = np.repeat(np.arange(len(ends)), np.diff(ends, prepend=0))
+        asked = np.flatnonzero(kind == _MOMENT)
+        brand = rows["brand"].to_numpy()[asked].astype(np.int64)
+        as_of = rows["at"].to_numpy()[asked]
+        order = np.lexsort((as_of, brand, user[asked]))
+        asked, brand, as_of = asked[order], brand[order], as_of[order]
+        stop = np.cumsum(np.bincount(user[kind != _MOMENT], minlength=len(ends)))
+        start = np.concatenate([[0], stop[:-1]])
+        moments = rows.take(pa.array(asked))
+        X, stage = online.values(
+            MomentBatch(
+                _records(rows, kind),
+                start[user[asked]],
+                stop[user[asked]],
+                brand,
+                self.coding.category[brand],
+                self.coding.cycle[brand],
+                as_of,
+                self.coding.category,
+                np.arange(len(self.view.context.channels)),
+                self._columns(moments, as_of),
+            )
+        )
+        ids = {
+            "user_id": moments["user_id"],
+            "brand_id": pa.array(self.coding.brands, pa.string()).take(pa.array(brand)),
+            "as_of": pa.array(as_of),
+        }
+        kept = {name: moments[name] for name in self.kept.names}
+        return MomentValues(pa.table(ids | kept), X, stage)
+
+    def _columns(self, moments: pa.Table, as_of: Ints) -> dict[str, Floats]:
+        context = self.view.context
+        return context.calendar.columns(as_of) | {
+            name: moments[name].to_numpy() for name in context.attributes.columns
+        }
+
+
+def _records(rows: pa.Table, kind: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return the events among the rows as a history."""
+    events = kind != _MOMENT
+    records = np.zeros(int(events.sum()), RECORD)
+    records["occurred_at"] = rows["at"].to_numpy()[events]
+    for name in ("kind", "brand", "category", "channel", "local_day", "value_micros"):
+        records[name] = rows[name].to_numpy()[events]
+    return records
+
+
+def _whole_users(stream: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Yield the rows in tables of about `_ROWS_AT_ONCE`, cut between two users."""
+    waiting: list[pa.RecordBatch] = []
+    for batch in stream:
+        waiting.append(batch)
+        if sum(map(len, waiting)) < _ROWS_AT_ONCE:
+            continue
+        table = pa.Table.from_batches(waiting)
+        cut = pc.index(table["user_id"], table["user_id"][-1]).as_py()
+        if cut:
+            yield table[:cut]
+            waiting = table[cut:].to_batches()
+    if waiting:
+        yield pa.Table.from_batches(waiting)

@@ -1,19 +1,21 @@
-"""Stage models: the named rules that say where a pair stands at a moment.
+"""Stage models as files: the named rules that say where a pair stands at a moment.
 
 A stage model is a TOML file: its stages from the lowest to the highest, each with rules of which
-any, or all, must hold. The highest stage that holds wins; where none holds, the stage is `none`.
+any, or all, must hold. What is wrong in one is refused with its line.
 """
 
 import re
 import tomllib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final, get_args
 
 from features.aggregates import LOOKBACK_DAYS, Aggregate, How, Scope, Window
 from features.errors import FeatureError, StageModelError
+from features.stage_rules import NO_STAGE, Condition, Stage, StageModel
+from features.toml_lines import Place, toml_lines
 from features.vocabulary import KINDS
 
 __all__ = [
@@ -25,8 +27,6 @@ __all__ = [
     "parse_stage_model",
     "shipped_stage_models",
 ]
-
-NO_STAGE: Final = "none"
 
 _SCOPES: Final = get_args(Scope)
 
@@ -40,81 +40,11 @@ _CONDITION_KEYS: Final = {
     "scope",
     "unbranded",
     "after",
+    "guess",
 }
 _STAGE_KEYS: Final = {"name", "title", "guess", "any", "all"}
-_MODEL_KEYS: Final = {"name", "title", "source", "stages"}
-
-
-@dataclass(frozen=True)
-class Condition:
-    """``aggregate >= at_least``."""
-
-    aggregate: Aggregate
-    at_least: int
-
-    def implies(self, other: "Condition") -> bool:
-        """Return whether `other` holds wherever this does, as far as their words tell."""
-        mine, its = self.aggregate, other.aggregate
-        return (
-            set(mine.kinds) <= set(its.kinds)
-            and its.scope in (mine.scope, "user")
-            # So many days have as many events; so many events may all be on one day.
-            and (its.how in (mine.how, "count") or other.at_least == 1)
-            and (mine.unbranded or not its.unbranded)
-            and (not its.after or (set(mine.after) <= set(its.after) and bool(mine.after)))
-            and all(
-                mine.window.days_for(cycle) <= its.window.days_for(cycle)
-                for cycle in range(1, LOOKBACK_DAYS + 1)
-            )
-            and self.at_least >= other.at_least
-        )
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A stage holds where all conditions of any one of its `rules` hold."""
-
-    name: str
-    title: str
-    rules: tuple[tuple[Condition, ...], ...]
-
-    def holds(self, value: Callable[[Aggregate], Any]) -> Any:
-        """Return where the stage holds, given the value (column or array) of an aggregate."""
-        holds: Any = None
-        for rule in self.rules:
-            meets: Any = None
-            for condition in rule:
-                met = value(condition.aggregate) >= condition.at_least
-                meets = met if meets is None else meets & met
-            holds = meets if holds is None else holds | meets
-        return holds
-
-
-@dataclass(frozen=True)
-class StageModel:
-    """Stages from the lowest to the highest; index 0 is `none`."""
-
-    name: str
-    title: str
-    source: str
-    stages: tuple[Stage, ...]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names by index: `none`, then the stages from the lowest to the highest."""
-        return (NO_STAGE, *(stage.name for stage in self.stages))
-
-    @property
-    def aggregates(self) -> tuple[Aggregate, ...]:
-        """Everything that the rules look at, each once."""
-        return tuple(
-            dict.fromkeys(
-                condition.aggregate
-                for stage in self.stages
-                for rule in stage.rules
-                for condition in rule
-            )
-        )
+_RETURN_KEYS: Final = {"from", "to"}
+_MODEL_KEYS: Final = {"name", "title", "source", "returns", "stages"}
 
 
 def shipped_stage_models() -> list[str]:
@@ -150,134 +80,219 @@ def load_stage_model(name_or_path: str, folder: Path) -> tuple[StageModel, str]:
 
 
 def parse_stage_model(text: str, where: str) -> StageModel:
-    """Return the stage model of a TOML text; `where` names it in messages."""
+    """Return the stage model of a TOML text; `where` names it in messages.
+
+    Raises
+    ------
+    StageModelError
+        What is wrong, in which line, and what would do.
+    """
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise StageModelError(f"Stage model {where}: not TOML: {error}.") from error
-    _only(data, _MODEL_KEYS, f"Stage model {where}")
+    file = _Spot(where, toml_lines(text), data)
+    file.only(_MODEL_KEYS)
     rows = data.get("stages")
     if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
-        raise StageModelError(f"Stage model {where}: it needs at least one [[stages]].")
-    stages = tuple(_stage(row, where) for row in rows)
-    names = [stage.name for stage in stages]
-    if len({*names, NO_STAGE}) != len(names) + 1:
-        raise StageModelError(
-            f"Stage model {where}: names must differ and not be {NO_STAGE!r}; found {names}."
-        )
-    _reachable(stages, where)
+        raise file.error("it needs at least one [[stages]].", "stages")
+    spots = [_named(spot) for spot in file.items("stages")]
+    stages = tuple(_stage(spot) for spot in spots)
+    _distinct(spots)
+    _reachable(stages, spots)
     return StageModel(
         str(data.get("name", where)),
         str(data.get("title", where)),
         str(data.get("source", "")),
         stages,
+        _returns(file, [stage.name for stage in stages]),
     )
 
 
-def _only(data: Mapping[str, Any], keys: set[str], where: str) -> None:
-    unknown = sorted(set(data) - keys)
-    if unknown:
-        raise StageModelError(
-            f"{where}: unknown key {unknown[0]!r}; what is known here: {', '.join(sorted(keys))}."
-        )
+@dataclass(frozen=True)
+class _Spot:
+    """A value of the file, and where it stands."""
+
+    where: str
+    lines: Mapping[Place, int]
+    value: Any
+    place: Place = ()
+    stage: str | None = None
+
+    def items(self, key: str) -> Iterator["_Spot"]:
+        """Yield the spots of the items of the list at a key."""
+        for number, item in enumerate(self.value.get(key, [])):
+            yield replace(self, value=item, place=(*self.place, key, number))
+
+    def error(self, text: str, *way: str | int) -> StageModelError:
+        """Return an error that names the line of what stands at a key, else of what is around."""
+        place = (*self.place, *way)
+        known = (place[:n] for n in range(len(place), 0, -1) if place[:n] in self.lines)
+        parts = [f"Stage model {self.where}", *[f"line {self.lines[found]}" for found in known][:1]]
+        if self.stage is not None:
+            parts.append(f"stage {self.stage!r}")
+        return StageModelError(f"{', '.join(parts)}: {text}")
+
+    def only(self, keys: set[str]) -> None:
+        """Refuse a key that is not known here."""
+        for key in self.value:
+            if key not in keys:
+                out = "; what is known here: " + ", ".join(sorted(keys))
+                if self.place and key in _MODEL_KEYS:
+                    out = "; it belongs to the file: write it above the first [[stages]]"
+                raise self.error(f"unknown key {key!r}{out}.", key)
+
+    def whole(self, key: str, default: int, least: int = 1, most: int | None = None) -> int:
+        """Return a whole number."""
+        value = self.value.get(key, default)
+        number = isinstance(value, int) and not isinstance(value, bool)
+        if not number or value < least or (most is not None and value > most):
+            need = f">= {least}" if most is None else f"from {least} to {most}"
+            raise self.error(f"{key} = {value!r}; it must be a whole number {need}.", key)
+        return int(value)
+
+    def switch(self, key: str) -> bool:
+        """Return true or false; false where nothing is written."""
+        value = self.value.get(key, False)
+        if not isinstance(value, bool):
+            raise self.error(f"{key} = {value!r}; it must be true or false.", key)
+        return value
+
+    def kinds(self, key: str) -> tuple[str, ...]:
+        """Return a list of kinds of event."""
+        kinds = self.value.get(key, [])
+        if not isinstance(kinds, list):
+            raise self.error(
+                f"{key} = {kinds!r}; it must be a list of kinds, like [{KINDS[0]!r}].", key
+            )
+        for number, kind in enumerate(kinds):
+            if kind not in KINDS:
+                known = ", ".join(KINDS)
+                raise self.error(
+                    f"{key}: unknown kind {kind!r}; the kinds are {known}.", key, number
+                )
+        return tuple(kinds)
 
 
-def _stage(row: Mapping[str, Any], where: str) -> Stage:
-    name = str(row.get("name", ""))
-    here = f"Stage model {where}, stage {name!r}"
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        raise StageModelError(f"{here}: a name has small letters, digits and _; it is a column.")
-    _only(row, _STAGE_KEYS, here)
-    if ("any" in row) == ("all" in row) or not isinstance(row.get("any", row.get("all")), list):
-        raise StageModelError(f"{here}: it needs a list of rules, either `any` or `all`.")
-    rules = _rules(row, here)
+def _named(row: _Spot) -> _Spot:
+    """Return the row of a stage as one that says its name in messages."""
+    row = replace(row, stage=str(row.value.get("name", "")))
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", row.stage or ""):
+        raise row.error("a name has small letters, digits and _; it is a column.", "name")
+    return row
+
+
+def _stage(row: _Spot) -> Stage:
+    row.only(_STAGE_KEYS)
+    row.switch("guess")
+    key = "any" if "any" in row.value else "all"
+    if ("any" in row.value) == ("all" in row.value) or not isinstance(row.value[key], list):
+        raise row.error("it needs a list of rules, either `any` or `all`.", key)
+    if key == "all":
+        rules: tuple[tuple[Condition, ...], ...] = (tuple(map(_condition, row.items("all"))),)
+    else:
+        rules = tuple(map(_rule, row.items("any")))
     if not rules or not all(rules):
-        raise StageModelError(f"{here}: an empty list of rules; nobody could stand there.")
-    return Stage(name, str(row.get("title", name)), rules)
+        raise row.error("an empty list of rules; nobody could stand there.", key)
+    return Stage(str(row.stage), str(row.value.get("title", row.stage)), rules)
 
 
-def _rules(row: Mapping[str, Any], here: str) -> tuple[tuple[Condition, ...], ...]:
-    if "all" in row:
-        return (tuple(_condition(item, here) for item in row["all"]),)
-    rules = []
-    for item in row["any"]:
-        if isinstance(item, dict) and "all" in item:
-            _only(item, {"all"}, here)
-            parts = item["all"]
-            if not isinstance(parts, list):
-                raise StageModelError(f"{here}: all = {parts!r}; it must be a list of rules.")
-            rules.append(tuple(_condition(part, here) for part in parts))
-        else:
-            rules.append((_condition(item, here),))
-    return tuple(rules)
+def _rule(item: _Spot) -> tuple[Condition, ...]:
+    """Return one entry of `any`: a condition, or a group whose conditions hold together."""
+    if not isinstance(item.value, dict) or "all" not in item.value:
+        return (_condition(item),)
+    item.only({"all"})
+    if not isinstance(item.value["all"], list):
+        raise item.error(f"all = {item.value['all']!r}; it must be a list of rules.", "all")
+    return tuple(map(_condition, item.items("all")))
 
 
-def _condition(item: Any, here: str) -> Condition:
-    if not isinstance(item, dict) or not item.get("kinds"):
-        raise StageModelError(f"{here}: a rule needs `kinds`; found {item!r}.")
-    _only(item, _CONDITION_KEYS, here)
-    kinds, after = _kinds(item, "kinds", here), _kinds(item, "after", here)
-    if "at_least" in item and "on_days" in item:
-        raise StageModelError(f"{here}: give `at_least` or `on_days` in one rule; use `all`.")
-    at_least = _whole(item, "on_days" if "on_days" in item else "at_least", 1, here)
-    scope, unbranded = item.get("scope", "pair"), item.get("unbranded", False)
+def _condition(item: _Spot) -> Condition:
+    if not isinstance(item.value, dict) or not item.value.get("kinds"):
+        raise item.error(f"a rule needs `kinds`; found {item.value!r}.", "kinds")
+    item.only(_CONDITION_KEYS)
+    item.switch("guess")
+    kinds, after = item.kinds("kinds"), item.kinds("after")
+    if "at_least" in item.value and "on_days" in item.value:
+        raise item.error("give `at_least` or `on_days` in one rule; use `all`.", "on_days")
+    how: How = "days" if "on_days" in item.value else "count"
+    at_least = item.whole("on_days" if how == "days" else "at_least", 1)
+    scope = item.value.get("scope", "pair")
     if scope not in _SCOPES:
-        raise StageModelError(f"{here}: scope {scope!r}; the scopes are pair, category and user.")
-    if not isinstance(unbranded, bool):
-        raise StageModelError(f"{here}: unbranded = {unbranded!r}; it must be true or false.")
-    how: How = "days" if "on_days" in item else "count"
-    try:
-        window = _window(item, here)
-        aggregate = Aggregate(how, kinds, scope, window, unbranded=unbranded, after=after)
-    except FeatureError as error:
-        raise StageModelError(f"{here}: {error}") from error
+        raise item.error(f"scope {scope!r}; the scopes are pair, category and user.", "scope")
+    window = _window(item)
     longest = window.at_most if window.cycles else window.days
     if how == "days" and at_least > longest:
-        raise StageModelError(
-            f"{here}: on_days = {at_least} is more than the window's {longest} days."
+        raise item.error(
+            f"on_days = {at_least} is more than the window's {longest} days.", "on_days"
         )
+    unbranded = item.switch("unbranded")
+    try:
+        aggregate = Aggregate(how, kinds, scope, window, unbranded=unbranded, after=after)
+    except FeatureError as error:
+        raise item.error(str(error), "unbranded" if unbranded else "after") from error
     return Condition(aggregate, at_least)
 
 
-def _window(item: Mapping[str, Any], here: str) -> Window:
-    return Window(
-        _whole(item, "within_days", 30, here),
-        _whole(item, "cycles", 0, here, least=0),
-        _whole(item, "at_most_days", LOOKBACK_DAYS, here),
-    )
+def _window(item: _Spot) -> Window:
+    days = item.whole("within_days", 30, most=LOOKBACK_DAYS)
+    longest = item.whole("at_most_days", LOOKBACK_DAYS, most=LOOKBACK_DAYS)
+    if days > longest:
+        raise item.error(
+            f"at_most_days = {longest} is less than within_days = {days}; write a smaller "
+            "within_days.", "at_most_days"
+        )  # fmt: skip
+    return Window(days, item.whole("cycles", 0, least=0), longest)
 
 
-def _kinds(item: Mapping[str, Any], key: str, here: str) -> tuple[str, ...]:
-    kinds = item.get(key, [])
-    if not isinstance(kinds, list):
-        raise StageModelError(
-            f"{here}: {key} = {kinds!r}; it must be a list of kinds, like [{KINDS[0]!r}]."
-        )
-    for kind in kinds:
-        if kind not in KINDS:
-            raise StageModelError(
-                f"{here}: unknown kind {kind!r}; the kinds are {', '.join(KINDS)}."
-            )
-    return tuple(kinds)
+def _distinct(rows: list[_Spot]) -> None:
+    seen = {NO_STAGE}
+    for row in rows:
+        if row.stage in seen:
+            raise row.error(f"names must differ and not be {NO_STAGE!r}; choose another.", "name")
+        seen.add(str(row.stage))
 
 
-def _whole(item: Mapping[str, Any], key: str, default: int, here: str, least: int = 1) -> int:
-    value = item.get(key, default)
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise StageModelError(f"{here}: {key} = {value!r}; it must be a whole number >= {least}.")
-    return value
-
-
-def _reachable(stages: tuple[Stage, ...], where: str) -> None:
+def _reachable(stages: tuple[Stage, ...], rows: list[_Spot]) -> None:
     """Refuse a stage that a higher one always covers, as far as single conditions tell."""
     for low, stage in enumerate(stages):
         for higher in stages[low + 1 :]:
             if all(any(_implies(rule, other) for other in higher.rules) for rule in stage.rules):
-                raise StageModelError(
-                    f"Stage model {where}: nobody can stand at {stage.name!r}, since "
-                    f"{higher.name!r} holds wherever it does, and the highest wins."
+                raise rows[low].error(
+                    f"nobody can stand here, since {higher.name!r} holds wherever this does, and "
+                    f"the highest wins. Let {higher.name!r} ask for more, or put it first."
                 )
 
 
 def _implies(rule: tuple[Condition, ...], other: tuple[Condition, ...]) -> bool:
     return all(any(mine.implies(its) for mine in rule) for its in other)
+
+
+def _returns(file: _Spot, names: list[str]) -> tuple[tuple[int, int], ...]:
+    """Return the return edges of a cycle, by index (from, to)."""
+    listed = file.value.get("returns", [])
+    if not isinstance(listed, list) or any(not isinstance(row, dict) for row in listed):
+        raise file.error(
+            f'returns = {listed!r}; write [{{ from = "{names[-1]}", to = "{names[0]}" }}].',
+            "returns",
+        )
+    return tuple(dict.fromkeys(_return(row, names) for row in file.items("returns")))
+
+
+def _return(row: _Spot, names: list[str]) -> tuple[int, int]:
+    row.only(_RETURN_KEYS)
+    for key in ("from", "to"):
+        if row.value.get(key) not in names:
+            raise row.error(
+                f"returns: {key} = {row.value.get(key)!r} is no stage; the stages are "
+                f"{', '.join(names)}.",
+                key,
+            )
+    start, to = (names.index(row.value[key]) + 1 for key in ("from", "to"))
+    if to >= start:
+        raise row.error(
+            f"returns: {row.value['to']!r} is not below {row.value['from']!r}; a higher stage "
+            "counts as next without it.",
+            "to",
+        )
+    return start, to

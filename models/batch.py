@@ -5,21 +5,23 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
+import pyarrow as pa
 
-from features.catalogue import Feature
+from features.aggregates import LOOKBACK_DAYS
 from features.dataset import OpenDataset
 from features.errors import EventLogError
-from features.offline import moment_values, resolve_moments, with_categories
+from features.feature import Feature
+from features.offline import MomentValues, moment_values
 from features.sources import id_text, read_source
+from features.spans import Span
+from features.view import View
 from features.vocabulary import MICROSECONDS_PER_DAY
 from models.forecast import Moments
 from models.release import Release
 
-__all__ = ["batches_of_moments", "known_rows", "moments_of", "pairs_before", "read_pairs"]
+__all__ = ["batches_of_moments", "known_rows", "looked_at", "moments_of", "pairs_before", "read_pairs"]
 
 _KNOWN_USER: Final = "days_since_first_contact_user"
-_BATCH: Final = 100_000
 
 
 def known_rows(
@@ -30,15 +32,21 @@ def known_rows(
     return np.asarray(~np.isnan(X[:, column]) & known_brand)
 
 
-def moments_of(
-    rows: pd.DataFrame, features: tuple[Feature, ...], known_brands: set[str]
-) -> Moments:
-    """Return the moments of rows that `moment_values` gave."""
-    X = rows[[feature.name for feature in features]].to_numpy(dtype=np.float64)
-    brands = rows["brand_id"].tolist()
-    categories = rows["category_id"].astype(object).where(rows["category_id"].notna(), None)
-    known = known_rows(X, features, np.array([brand in known_brands for brand in brands], bool))
-    return Moments(X, rows["stage"].to_numpy().astype(np.int64), brands, categories.tolist(), known)
+def moments_of(values: MomentValues, view: View) -> Moments:
+    """Return the moments as the models take them."""
+    brands = values.rows["brand_id"].to_pylist()
+    category = view.brands.category()
+    known = known_rows(
+        values.X, view.features, np.array([brand in category for brand in brands], dtype=bool)
+    )
+    categories = [category.get(brand) for brand in brands]
+    return Moments(values.X, values.stage.astype(np.int64), brands, categories, known)
+
+
+def looked_at(as_of: int, days_after: int = 0) -> Span:
+    """Return the part of a log that forecasts at `as_of` look at, and some days after it."""
+    day = MICROSECONDS_PER_DAY
+    return Span(as_of - LOOKBACK_DAYS * day, as_of + days_after * day)
 
 
 def pairs_before(data: OpenDataset, as_of: int) -> Any:
@@ -47,7 +55,7 @@ def pairs_before(data: OpenDataset, as_of: int) -> Any:
     seen = table.filter(
         table.brand_id.notnull(),
         table.occurred_at < as_of,
-        table.occurred_at >= as_of - 365 * MICROSECONDS_PER_DAY,
+        table.occurred_at >= as_of - LOOKBACK_DAYS * MICROSECONDS_PER_DAY,
     )
     return seen.select("user_id", "brand_id").distinct()
 
@@ -71,15 +79,8 @@ def read_pairs(data: OpenDataset, path: Any) -> Any:
 
 def batches_of_moments(
     data: OpenDataset, release: Release, asked: Any
-) -> Iterator[tuple[pd.DataFrame, Moments]]:
+) -> Iterator[tuple[pa.Table, Moments]]:
     """Yield moments (``user_id, brand_id, as_of``) sorted so, with what the release looks at."""
-    engine = data.engine
-    last = int(asked.as_of.max().to_pyarrow().as_py() or 0)
-    events = with_categories(engine, data.log.before(last).table, release.brands)
-    moments = resolve_moments(engine, asked, release.brands)
-    values = moment_values(engine, events, moments, release.features, release.stages)
-    known = set(release.brands.brand_ids)
-    ids = ["user_id", "brand_id", "as_of"]
-    for batch in engine.batches(values.order_by(*ids), _BATCH):
-        frame = batch.to_pandas()
-        yield frame[ids], moments_of(frame, release.features, known)
+    view = release.view
+    for values in moment_values(data.engine, data.log.table, asked, view, data.users):
+        yield values.rows, moments_of(values, view)

@@ -8,6 +8,7 @@
         release.json      what it is, what it was trained on, how good it was
         cells.json        averages by brand, and the priors
         brands.json       categories and decision cycles
+        context.json      channels, attributes of users, paydays and campaigns
         purchase.txt next_stage.txt stage_held.txt value.txt     LightGBM's text
         stages.toml       the stage model
 
@@ -26,9 +27,12 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict
 
 from features.brands import Brands
-from features.catalogue import Feature, find_features
+from features.catalogue import find_features
+from features.context import Context
 from features.errors import FeatureError, ReleaseError
+from features.feature import Feature
 from features.stages import StageModel, parse_stage_model
+from features.view import View
 from models.cells import CellMeans
 from models.demand import Demand
 from models.forecast import ForecastModel
@@ -48,7 +52,7 @@ __all__ = [
     "uncrown",
 ]
 
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 _CHAMPION: Final = "champion"
 
 
@@ -79,6 +83,7 @@ class Release:
     features: tuple[Feature, ...]
     stage_text: str
     brands: Brands
+    context: Context
     model: ForecastModel
     facts: Mapping[str, Any] = field(default_factory=dict)
     baselines: Mapping[str, Any] = field(default_factory=dict)
@@ -87,6 +92,11 @@ class Release:
     def stages(self) -> StageModel:
         """The stage model that it was trained with."""
         return parse_stage_model(self.stage_text, f"of release {self.name}")
+
+    @property
+    def view(self) -> View:
+        """What it looks at."""
+        return View(self.features, self.stages, self.brands, self.context)
 
 
 def save_release(release: Release, folder: Path) -> None:
@@ -100,6 +110,7 @@ def save_release(release: Release, folder: Path) -> None:
         "value.txt": "" if model.value is None else model.value.trees_.text(),
         "stages.toml": release.stage_text,
         "brands.json": _json(release.brands.as_data()),
+        "context.json": _json(release.context.as_data()),
         "cells.json": _json(
             {
                 "cells": model.cells.to_dict(),
@@ -168,17 +179,22 @@ def load_release(folder: Path, threads: int = 1) -> Release:
             "promote the run again, or roll back."
         )
     try:
-        features = find_features(about["features"])
+        context = Context.from_data(json.loads(files["context.json"]))
+        features = find_features(about["features"], context)
     except FeatureError as error:
         raise ReleaseError(
             f"Release {folder.name} was trained on other features. {error} "
             "Train again with this version."
         ) from error
-    return _release(about, files, features, threads)
+    return _release(about, files, features, context, threads)
 
 
 def _release(
-    about: Mapping[str, Any], files: Mapping[str, str], features: tuple[Feature, ...], threads: int
+    about: Mapping[str, Any],
+    files: Mapping[str, str],
+    features: tuple[Feature, ...],
+    context: Context,
+    threads: int,
 ) -> Release:
     models, cells = about["models"], json.loads(files["cells.json"])
     stages = parse_stage_model(files["stages.toml"], about["name"]).names
@@ -201,6 +217,7 @@ def _release(
         features,
         files["stages.toml"],
         Brands.from_data(json.loads(files["brands.json"])),
+        context,
         model,
         about["facts"],
         about["baselines"],

@@ -2,6 +2,7 @@
 
 Both start from a table of what became of moments at the same stage, and learn the rest.
 Outcomes of the next stage are numbered 0 = stay, 1 to K = the stage of that index, K + 1 = lapse.
+A cycle's returns are pairs of indices (from, to), each a fall that counts as a next stage.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,16 +26,21 @@ FEWEST_MOMENTS = 200
 _IMPOSSIBLE = -60.0
 
 
-def possible_outcomes(n_stages: int) -> npt.NDArray[np.bool_]:
+def possible_outcomes(
+    n_stages: int, returns: Sequence[tuple[int, int]] = ()
+) -> npt.NDArray[np.bool_]:
     """Return which outcomes a stage can have, shape (n_stages + 1, n_stages + 2).
 
-    A move up leads to a higher stage; a lapse leads down, so from `none` there is no lapse.
+    A move up leads to a higher stage; a lapse leads down, so from `none` there is no lapse. A
+    cycle's returns lead back.
     """
     possible = np.zeros((n_stages + 1, n_stages + 2), dtype=bool)
     possible[:, 0] = True
     possible[1:, n_stages + 1] = True
     for stage in range(n_stages + 1):
         possible[stage, stage + 1 : n_stages + 1] = True
+    for start, to in returns:
+        possible[start, to] = True
     return possible
 
 
@@ -101,6 +107,7 @@ class NextStage:
     ----------
     n_stages : K, without `none`.
     edges : ends of the bins, in days.
+    returns : (from, to) of a cycle's returns.
     """
 
     def __init__(
@@ -111,12 +118,13 @@ class NextStage:
         seed: int = 0,
         threads: int = 1,
         parameters: Mapping[str, Any] | None = None,
+        returns: Sequence[tuple[int, int]] = (),
     ) -> None:
         self.n_stages = n_stages
         self.edges = tuple(edges)
-        self.outcomes_ = _Outcomes(
-            possible_outcomes(n_stages), edges, rounds, seed, threads, parameters
-        )
+        self.returns = tuple(returns)
+        possible = possible_outcomes(n_stages, self.returns)
+        self.outcomes_ = _Outcomes(possible, edges, rounds, seed, threads, parameters)
 
     def fit(
         self,
@@ -172,6 +180,7 @@ class NextStage:
         """Return what was learnt besides the trees, as plain data."""
         return {
             "n_stages": self.n_stages,
+            "returns": [list(edge) for edge in self.returns],
             "first_share": self.first_share_.tolist(),
             **self.outcomes_.to_dict(),
         }
@@ -179,7 +188,8 @@ class NextStage:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], trees: str, threads: int) -> "NextStage":
         """Return the model of `to_dict` and its trees' text."""
-        model = cls(data["n_stages"], data["edges"], threads=threads)
+        returns = [(start, to) for start, to in data.get("returns", ())]
+        model = cls(data["n_stages"], data["edges"], threads=threads, returns=returns)
         model.first_share_ = np.asarray(data["first_share"])
         model.outcomes_.take(data, trees)
         return model

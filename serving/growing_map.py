@@ -1,5 +1,6 @@
 """One LMDB environment of this process: its map grows when it is full, here or elsewhere."""
 
+import hashlib
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -11,15 +12,26 @@ import lmdb
 
 from features.errors import StoreError
 
-__all__ = ["GrowingMap"]
+__all__ = ["GrowingMap", "key_of"]
 
 FIRST_SIZE: Final = 1 << 30
 """Address space, not disk: the file grows with what is written."""
 
 MAX_READERS: Final = 512
-DATABASES: Final = 8
+DATABASES: Final = 16
+LONGEST_KEY: Final = 511
+"""LMDB's own limit, in bytes."""
 
 T = TypeVar("T")
+
+
+def key_of(user_id: str) -> bytes:
+    """Return the user's key: his id, or where LMDB cannot hold it a digest that is no id."""
+    text = user_id.encode("utf-8", "surrogatepass")
+    if 0 < len(text) <= LONGEST_KEY:
+        return text
+    # No text begins with this byte, and 256 bits do not meet by chance.
+    return b"\xff" + hashlib.sha256(text).digest()
 
 
 class GrowingMap:
@@ -63,12 +75,17 @@ class GrowingMap:
         except (lmdb.Error, OSError) as error:
             raise StoreError(f"[store] url: cannot open {path}: {error}.") from error
 
-    def database(self, name: str) -> Any:
-        """Return the named sub-database; a writer makes it where it is missing."""
+    def database(self, name: str, needed: bool = True) -> Any:
+        """Return the named sub-database; a writer makes it where it is missing.
+
+        A reader gets None for one that is missing and not needed.
+        """
         create = not self._environment.flags()["readonly"]
         try:
             return self._environment.open_db(name.encode(), create=create)
         except lmdb.Error as error:
+            if not needed and isinstance(error, lmdb.NotFoundError):
+                return None
             raise StoreError(
                 f"[store] url: {self.path} holds no history store: {error}. "
                 "Make one with `stagecast ingest`, or name the folder of one."

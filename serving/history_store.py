@@ -4,7 +4,6 @@ One process writes and many read; each read sees the newest commit. What `Histor
 returned from is on the disk.
 """
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -20,9 +19,10 @@ from features.aggregates import LOOKBACK_DAYS
 from features.errors import StoreError
 from features.history import RECORD
 from features.vocabulary import KINDS, MICROSECONDS_PER_DAY
+from serving.attributes import StoredAttributes
 from serving.dictionaries import Dictionary
 from serving.event_batches import EPOCH, EventBatch
-from serving.growing_map import FIRST_SIZE, GrowingMap
+from serving.growing_map import FIRST_SIZE, GrowingMap, key_of
 from serving.merging import Appended, batch_records, merge_users
 
 __all__ = ["Appended", "HistoryStore", "StoreSettings", "open_store"]
@@ -31,8 +31,6 @@ Ints = npt.NDArray[np.int64]
 
 FORMAT: Final = 1
 SCHEME: Final = "lmdb:"
-LONGEST_KEY: Final = 511
-"""LMDB's own limit, in bytes."""
 
 CODE_LIMITS: Final = {"brand": 2**31, "category": 2**31, "channel": 2**15}
 
@@ -98,6 +96,7 @@ class HistoryStore:
     Attributes
     ----------
     brands, categories, channels : the dictionaries of the records' codes, as of the last call.
+    attributes : the users table that was ingested last.
     """
 
     def __init__(
@@ -118,6 +117,7 @@ class HistoryStore:
             with self._map.reading() as transaction:
                 self._check(transaction, time_zone)
             self._histories = self._map.database("histories")
+            self.attributes = StoredAttributes(self._map, self._meta)
             self.brands, self.categories, self.channels = (
                 Dictionary(self._map.database(name), limit) for name, limit in CODE_LIMITS.items()
             )
@@ -140,7 +140,7 @@ class HistoryStore:
         row = [places.setdefault(user_id, len(places)) for user_id in user_ids]
         with self._map.reading() as transaction:
             self._refresh(transaction)
-            found = [transaction.get(_key(user), b"", self._histories) for user in places]
+            found = [transaction.get(key_of(user), b"", self._histories) for user in places]
             joined = bytearray().join(found)
             lengths = [len(value) for value in found]
         edges = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]) // RECORD.itemsize
@@ -241,7 +241,7 @@ class HistoryStore:
             self.categories.assign(transaction, events.category_id.distinct),
             self.channels.assign(transaction, events.channel.distinct),
         )
-        keys = [_key(user) for user in events.user_id.distinct]
+        keys = [key_of(user) for user in events.user_id.distinct]
         old = [transaction.get(key, b"", self._histories) for key in keys]
         merged = merge_users(old, new, events.user_id.codes, state.kept_since)
         with transaction.cursor(self._histories) as cursor:
@@ -250,15 +250,6 @@ class HistoryStore:
         if state != before:
             self._put_state(transaction, state)
         return merged.appended
-
-
-def _key(user_id: str) -> bytes:
-    """Return the user's key: his id, or where LMDB cannot hold it a digest that is no id."""
-    text = user_id.encode("utf-8", "surrogatepass")
-    if 0 < len(text) <= LONGEST_KEY:
-        return text
-    # No text begins with this byte, and 256 bits do not meet by chance.
-    return b"\xff" + hashlib.sha256(text).digest()
 
 
 def _text(micros: int) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 import ibis
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -17,16 +18,6 @@ from serving.history_store import HistoryStore
 from serving.merging import Appended
 
 __all__ = ["IngestSummary", "identity_text", "ingest_log"]
-
-
-@ibis.udf.scalar.builtin(name="md5_number_upper", signature=(("string",), "uint64"))  # type: ignore[untyped-decorator]
-def _id_high(text: Any) -> Any:  # pragma: no cover
-    """Return half of the MD5 sum, as `record_ids` has it."""
-
-
-@ibis.udf.scalar.builtin(name="md5_number_lower", signature=(("string",), "uint64"))  # type: ignore[untyped-decorator]
-def _id_low(text: Any) -> Any:  # pragma: no cover
-    """Return the other half."""
 
 
 @dataclass(frozen=True)
@@ -78,10 +69,8 @@ def ingest_log(
 
 
 def _identified(table: Any) -> Any:
-    identity = identity_text(table)
-    return table.mutate(
-        id_high=_id_high(identity), id_low=_id_low(identity), unnamed=table.event_id.isnull()
-    ).drop("event_id")
+    digest = identity_text(table).hexdigest("md5")
+    return table.mutate(digest=digest, unnamed=table.event_id.isnull()).drop("event_id")
 
 
 def identity_text(log: Any) -> Any:
@@ -115,7 +104,6 @@ def _event_batch(table: pa.Table) -> EventBatch:
     def numbers(name: str) -> Any:
         return pc.fill_null(table[name], 0).to_numpy()
 
-    identity = np.column_stack([numbers("id_high"), numbers("id_low")])
     return EventBatch(
         user_id=_texts(table["user_id"]),
         brand_id=_texts(table["brand_id"]),
@@ -125,7 +113,7 @@ def _event_batch(table: pa.Table) -> EventBatch:
         occurred_at=numbers("occurred_at"),
         local_day=numbers("local_day"),
         value_micros=numbers("value_micros"),
-        identity=with_ordinals(identity, table["unnamed"].to_numpy()),
+        identity=with_ordinals(_halves(table["digest"]), table["unnamed"].to_numpy()),
     )
 
 
@@ -133,3 +121,9 @@ def _texts(column: pa.ChunkedArray) -> Texts:
     coded = column.combine_chunks().dictionary_encode()
     index = pc.fill_null(coded.indices, -1).to_numpy(zero_copy_only=False)
     return Texts(coded.dictionary.to_pylist(), index.astype(np.int64))
+
+
+def _halves(digests: pa.ChunkedArray) -> npt.NDArray[np.uint64]:
+    """Return the halves of MD5 sums, as `record_ids` has them: high, low."""
+    digits = "".join(digests.to_pylist())
+    return np.frombuffer(bytes.fromhex(digits), dtype="<u8").reshape(-1, 2)

@@ -7,8 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from features.brands import Brands
+from features.context import Context
 from features.history import UNKNOWN
 from features.online import MomentBatch
+from serving.attributes import AttributeColumns
 from serving.history_store import HistoryStore
 
 __all__ = ["MomentBatches"]
@@ -24,10 +26,12 @@ class _BrandCodes:
     ----------
     rows : brand's code, category's code and decision cycle of each brand that either knows.
     brand_category : shape (n_brands,); the category's code of each of the store's brand codes.
+    channel_slot : shape (n_channels,); the place in the context of each of the store's channels.
     """
 
     rows: Mapping[str, tuple[int, int, int]]
     brand_category: Ints
+    channel_slot: Ints
 
 
 class MomentBatches:
@@ -37,11 +41,14 @@ class MomentBatches:
     the offline engine; its events are the store's if it has any.
     """
 
-    def __init__(self, store: HistoryStore, brands: Brands) -> None:
+    def __init__(self, store: HistoryStore, brands: Brands, context: Context) -> None:
         self.store = store
         self.brands = brands
+        self.context = context
+        self._attributes = AttributeColumns(store.attributes, context.attributes)
         # One value, so that threads see both or neither.
-        self._made = (-1, -1), _BrandCodes({}, np.empty(0, dtype=np.int64))
+        nothing = np.empty(0, dtype=np.int64)
+        self._made = (-1, -1, -1), _BrandCodes({}, nothing, nothing)
 
     def build(self, pairs: Sequence[tuple[str, str]], as_of: int | Ints) -> MomentBatch:
         """Return the pairs' moments, in their order; a user without events has start == end.
@@ -51,19 +58,31 @@ class MomentBatches:
         as_of : microseconds since 1970, UTC: one, or one for each pair. `check_as_of` is the
             caller's to ask.
         """
-        records, start, end = self.store.histories([user for user, _ in pairs])
+        users = [user for user, _ in pairs]
+        records, start, end = self.store.histories(users)
         # After the histories: what they hold has codes by now.
         codes = self._brand_codes()
         unknown = (UNKNOWN, UNKNOWN, self.brands.default_cycle)
         rows = [codes.rows.get(brand, unknown) for _, brand in pairs]
         brand, category, cycle = np.array(rows, dtype=np.int64).reshape(-1, 3).T.copy()
         instants = np.broadcast_to(np.asarray(as_of, dtype=np.int64), (len(pairs),)).copy()
+        calendar = self.context.calendar.columns(instants)
         return MomentBatch(
-            records, start, end, brand, category, cycle, instants, codes.brand_category
+            records,
+            start,
+            end,
+            brand,
+            category,
+            cycle,
+            instants,
+            codes.brand_category,
+            codes.channel_slot,
+            calendar | self._attributes.columns(users, instants),
         )
 
     def _brand_codes(self) -> _BrandCodes:
-        sizes = len(self.store.brands), len(self.store.categories)
+        store = self.store
+        sizes = len(store.brands), len(store.categories), len(store.channels)
         made_for, codes = self._made
         if sizes != made_for:
             codes = self._made_codes()
@@ -82,9 +101,11 @@ class MomentBatches:
         code = {brand: i for i, brand in enumerate(stored)}
         unknown = (UNKNOWN, self.brands.default_cycle)
         known = dict.fromkeys([*self.brands.brand_ids, *stored])
+        slot = {text: place for place, text in enumerate(self.context.channels)}
         return _BrandCodes(
             {b: (code.get(b, UNKNOWN), *release.get(b, unknown)) for b in known},
             np.array([release.get(brand, unknown)[0] for brand in stored], dtype=np.int64),
+            np.array([slot.get(text, UNKNOWN) for text in self.store.channels.texts], np.int64),
         )
 
     def _category_codes(self) -> dict[str, int]:

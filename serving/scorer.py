@@ -70,8 +70,9 @@ class Scorer:
 
     def __init__(self, release: Release, store: HistoryStore) -> None:
         self.release = release
-        self._features = OnlineFeatures(release.features, release.stages)
-        self._batches = MomentBatches(store, release.brands)
+        context = release.context
+        self._features = OnlineFeatures(release.features, release.stages, context.channels)
+        self._batches = MomentBatches(store, release.brands, context)
         self._category = release.brands.category()
 
     def score(

@@ -5,7 +5,7 @@ import sys
 import typer
 
 from features.errors import StagecastError
-from stagecast.commands import answers, data, runs
+from stagecast.commands import answers, data, runs, stages
 
 __all__ = ["app", "main"]
 
@@ -22,6 +22,8 @@ app = typer.Typer(
 app.command()(data.simulate)
 app.command("import")(data.import_log)
 app.command()(data.features)
+app.command("explain-stage")(stages.explain_stage)
+app.command("compare-stages")(stages.compare_stages)
 app.command()(runs.train)
 app.command()(runs.evaluate)
 app.command()(runs.promote)

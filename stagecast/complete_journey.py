@@ -62,6 +62,14 @@ path = "users.parquet"          # what 801 of the households said of themselves
 [brands]
 path = "brands.parquet"
 
+[calendar]                      # people shop for a holiday in the days before it
+campaigns = [
+    {{ name = "Easter", first = 2017-04-13, last = 2017-04-15 }},
+    {{ name = "Independence Day", first = 2017-07-01, last = 2017-07-03 }},
+    {{ name = "Thanksgiving", first = 2017-11-20, last = 2017-11-22 }},
+    {{ name = "Christmas", first = 2017-12-21, last = 2017-12-24 }},
+]
+
 [stages]
 model = "aipl"                  # awareness, interest, purchase, loyalty: it fits a till's log
 

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from features.brands import TableSettings
+from features.calendar import CalendarSettings
 from features.dataset import Dataset, StagesSettings
 from features.engine import EngineSettings
 from features.errors import ConfigError
@@ -40,6 +41,7 @@ class Settings(BaseModel):
     events: EventsSettings
     users: TableSettings = TableSettings()
     brands: TableSettings = TableSettings()
+    calendar: CalendarSettings = CalendarSettings()
     stages: StagesSettings = StagesSettings()
     forecast: ForecastSettings = ForecastSettings()
     engine: EngineSettings = EngineSettings()
@@ -75,6 +77,7 @@ class Configuration:
             s.stages,
             s.engine,
             s.forecast.decision_cycle_days,
+            s.calendar,
         )
 
     @property
@@ -147,7 +150,8 @@ def _parts(item: Mapping[str, Any]) -> tuple[str, str]:
 def _nearest(place: list[str]) -> str:
     model: Any = Settings
     for part in place[:-1]:
-        model = model.model_fields[part].annotation
+        # A number is a place in a list: all of a list's items are of one model.
+        model = get_args(model)[0] if part.isdigit() else model.model_fields[part].annotation
     known = list(model.model_fields)
     close = difflib.get_close_matches(place[-1], known, 1)
     return f"; did you mean {close[0]!r}?" if close else f"; known are: {', '.join(known)}"

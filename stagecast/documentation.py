@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Final
 
 from features.aggregates import LOOKBACK_DAYS
-from features.catalogue import WHATS, Feature, catalogue
+from features.catalogue import catalogue
+from features.feature import Feature
+from features.nouns import WHATS
 from features.formula import Formula
 
 __all__ = ["FEATURE_PAGE", "feature_page"]

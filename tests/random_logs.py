@@ -58,6 +58,7 @@ def random_log(
             "kind": kind,
             "occurred_at": instants(at),
             "category_id": category,
+            "channel": rng.choice(["feed", "kol", "push", None], n_events),
             "value": value,
             "event_id": [f"e{i}" for i in rng.permutation(n_events)],
         }

@@ -8,7 +8,7 @@ is None here.
 import math
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -33,6 +33,7 @@ class Event:
     kind: str
     at: datetime
     value: Decimal
+    channel: str | None
     id: str
     ordinal: int
 
@@ -71,7 +72,7 @@ def events_of(log, category_of_brand):
         amount = Decimal(0) if amount is None or pd.isna(amount) else Decimal(str(amount))
         at = row["occurred_at"].to_pydatetime()
         facts = (text(row["user_id"]), brand, category or category_of_brand.get(brand))
-        facts += (row["kind"], at, amount, id_ or "")
+        facts += (row["kind"], at, amount, text(row.get("channel")), id_ or "")
         equals[facts] += 1
         found.append(Event(*facts, equals[facts]))
     seen, kept = set(), []
@@ -124,10 +125,25 @@ def counted_events(aggregate, events, moment):
         chosen = [e for e in chosen if e.brand is None]
     if aggregate.others:
         chosen = [e for e in chosen if e.brand is not None and e.brand != moment.brand]
+    if aggregate.channel is not None:
+        chosen = [e for e in chosen if e.channel == aggregate.channel]
+    if aggregate.since:
+        anew = [e for e in mine if e.kind in aggregate.since and inside(e, moment, 365)]
+        chosen = [e for e in chosen if not anew or e.place > anew[-1].place]
     if aggregate.after:
         first = [e for e in mine if e.kind in aggregate.after and inside(e, moment, 365)][:1]
         chosen = [e for e in chosen if first and e.place > first[0].place]
     return chosen
+
+
+def last_run(dates):
+    """The days of the last run of days in turn; a clock set back does not turn back the days."""
+    run = []
+    for day in dates:
+        if run and day <= run[-1]:
+            continue
+        run = [*run, day] if run and day == run[-1] + timedelta(days=1) else [day]
+    return len(run)
 
 
 def aggregate_value(aggregate, events, moment, zone):
@@ -142,6 +158,16 @@ def aggregate_value(aggregate, events, moment, zone):
         return sum(decayed(e, moment, half_life) for e in chosen)
     if how == "days":
         return len({local_date(e, zone) for e in chosen})
+    if how == "streak":
+        return last_run([local_date(e, zone) for e in chosen])
+    if how == "sessions":
+        return sum(
+            before is None or e.at - before.at > timedelta(minutes=30)
+            for before, e in zip([None, *chosen], chosen, strict=False)
+        )
+    if how == "gap":
+        gaps = [days_between(a.at, b.at) for a, b in zip(chosen, chosen[1:], strict=False)]
+        return max(gaps, default=None)
     if not chosen:
         return None
     return days_between(max(e.at for e in chosen) if how == "last"
@@ -173,7 +199,31 @@ def stage_of(model, events, moment, zone):
     return highest
 
 
-def feature_values(features, events, moment, zone):
+def earlier(moment, days):
+    return replace(moment, as_of=moment.as_of - timedelta(days=days))
+
+
+def stage_age(steps, model, events, moment, zone):
+    """The longest step up to which the stage was what it is."""
+    now, held = stage_of(model, events, moment, zone), 0
+    for days in steps:
+        if stage_of(model, events, earlier(moment, days), zone) != now:
+            break
+        held = days
+    return held
+
+
+def calendar_value(name, moment, zone):
+    """One column of the calendar, by counting days on the wall."""
+    today = moment.as_of.astimezone(zone).date()
+    if name == "weekday":
+        return today.weekday()
+    if name == "day_of_month":
+        return today.day
+    return None if name.startswith("days_") else 0
+
+
+def feature_values(features, model, events, moment, zone):
     declared = {feature.name: feature.source for feature in features}
     known = {}
 
@@ -182,6 +232,10 @@ def feature_values(features, events, moment, zone):
             source = declared[name]
             if source == "decision_cycle_days":
                 known[name] = moment.cycle
+            elif isinstance(source, str):
+                known[name] = calendar_value(source, moment, zone)
+            elif hasattr(source, "steps"):
+                known[name] = stage_age(source.steps, model, events, moment, zone)
             elif hasattr(source, "how"):
                 known[name] = aggregate_value(source, events, moment, zone)
             else:
@@ -202,6 +256,6 @@ def twin_values(log, moments, brands, *, zone="UTC", features=(), stages=()):
         cycle = cycle_of_brand.get(brand, brands.default_cycle)
         moment = Moment(user, brand, category_of_brand.get(brand), cycle, instant(as_of))
         own = [e for e in events if e.user == user and inside(e, moment, 365)]
-        row = feature_values(features, own, moment, zone)
+        row = feature_values(features, stages[0] if stages else None, own, moment, zone)
         rows.append(row | {model.name: stage_of(model, own, moment, zone) for model in stages})
     return pd.DataFrame(rows).astype("float64")

@@ -4,11 +4,15 @@ import json
 import re
 from collections import Counter
 from itertools import chain
+from typing import get_args
 
 import pytest
 
 from features.aggregates import Aggregate, Window
-from features.catalogue import WHATS, Feature, catalogue, find_features, in_order
+from features.catalogue import catalogue, find_features
+from features.context import Context
+from features.feature import Feature, Group, StageAge, in_order
+from features.nouns import WHATS
 from features.errors import FeatureError
 from features.formula import Formula
 from features.vocabulary import KIND_CODE, KINDS, kind_mask
@@ -16,6 +20,10 @@ from features.vocabulary import KIND_CODE, KINDS, kind_mask
 COUNTED = [feature for feature in catalogue() if isinstance(feature.source, Aggregate)]
 DERIVED = [feature for feature in catalogue() if isinstance(feature.source, Formula)]
 every_feature = pytest.mark.parametrize("feature", catalogue())
+STATISTICS = {
+    "sum": "value_sum", "days": "days", "streak": "streak_days", "gap": "gap_days",
+    "sessions": "sessions",
+}  # fmt: skip
 
 
 def stored():
@@ -42,8 +50,8 @@ def test_a_name_can_be_a_column_and_is_no_riddle(feature):
 def test_a_feature_is_told_to_people(feature):
     assert feature.sentence[0].isupper()
     assert not feature.sentence.endswith(".")
-    assert feature.unit in ("count", "days", "amount", "ratio")
-    assert feature.group in ("engagement", "search", "recency", "commerce", "trend", "profile")
+    assert feature.unit in ("count", "days", "amount", "ratio", "number")
+    assert feature.group in get_args(Group)
     assert feature.unknown in ("0", "missing", "follows its parts", "never unknown")
 
 
@@ -57,22 +65,23 @@ def test_a_name_says_window_scope_and_unit_of_its_aggregate(feature):
     if source.how in ("last", "first"):
         assert bare.startswith(f"days_since_{source.how}_")
     elif source.how == "decayed":
-        cycles = {"quarter_cycle": 0.25, "one_cycle": 1.0}
+        cycles = {"quarter_cycle": 0.25, "one_cycle": 1.0, "two_cycles": 2.0, "four_cycles": 4.0}
         assert cycles[bare.split("_decayed_")[1]] == source.half_life_cycles
     else:
         assert bare.endswith(f"_{source.window.days}d")
-    assert "sum" in bare.split("_") or source.how != "sum"
-    assert bare.split("_days_")[0] != bare or source.how != "days"
-    unit = {"sum": "amount", "days": "days", "last": "days", "first": "days"}
-    assert feature.unit == unit.get(source.how, "count")
-    assert feature.unknown == ("missing" if source.how in ("last", "first") else "0")
+    assert STATISTICS.get(source.how, "") in bare
+    in_days = ("days", "streak", "gap", "last", "first")
+    assert feature.unit == ("days" if source.how in in_days else "count", "amount")[
+        source.how == "sum"
+    ]
+    assert feature.unknown == ("missing" if source.how in ("last", "first", "gap") else "0")
 
 
 @pytest.mark.parametrize("feature", COUNTED)
 def test_a_feature_counts_the_kinds_of_its_noun(feature):
     nouns = [what for what, kinds in WHATS.items() if set(kinds) == set(feature.source.kinds)]
     words = {what: (what, what.removesuffix("s"), what.removesuffix("es")) for what in nouns}
-    words |= {what: (*spelt, "active", "order") for what, spelt in words.items()}
+    words |= {what: (*spelt, "active", "order", "sessions", "gap") for what, spelt in words.items()}
     assert any(word in feature.name for word in chain.from_iterable(words.values()))
 
 
@@ -95,7 +104,7 @@ def test_every_kind_of_event_is_seen_by_some_feature():
 
 def test_every_signal_that_marketers_ask_for_has_features():
     groups = Counter(feature.group for feature in catalogue())
-    assert min(groups[g] for g in ("engagement", "search", "recency", "commerce", "trend")) >= 4
+    assert min(groups[g] for g in get_args(Group) if g != "profile") >= 4
     assert {feature.source.scope for feature in COUNTED} == {"pair", "category", "user"}
 
 
@@ -133,9 +142,9 @@ def test_formulas_that_never_end_or_name_nothing_are_refused(texts, says):
 
 
 def test_a_stored_catalogue_finds_its_features_again():
-    assert find_features(stored()) == catalogue()
-    assert find_features(list(reversed(stored()))) == tuple(reversed(catalogue()))
-    assert find_features([]) == ()
+    assert find_features(stored(), Context()) == catalogue()
+    assert find_features(list(reversed(stored())), Context()) == tuple(reversed(catalogue()))
+    assert find_features([], Context()) == ()
 
 
 def test_a_feature_that_is_gone_or_declared_otherwise_is_named():
@@ -143,7 +152,7 @@ def test_a_feature_that_is_gone_or_declared_otherwise_is_named():
     rows[0]["name"] = "horoscope_30d"
     rows[1]["aggregate"]["window"]["days"] = 31
     with pytest.raises(FeatureError) as caught:
-        find_features(rows)
+        find_features(rows, Context())
     assert str(caught.value) == (
         "The features differ from those of this version: not in the catalogue: "
         f"['horoscope_30d']; declared otherwise: ['{rows[1]['name']}']."
@@ -153,7 +162,7 @@ def test_a_feature_that_is_gone_or_declared_otherwise_is_named():
 def test_a_changed_formula_is_declared_otherwise():
     (row,) = [row for row in stored() if row["name"] == "search_share_30d"]
     with pytest.raises(FeatureError, match=r"declared otherwise: \['search_share_30d'\]"):
-        find_features([row | {"formula": "searches_30d / 2"}])
+        find_features([row | {"formula": "searches_30d / 2"}], Context())
 
 
 @pytest.mark.parametrize(
@@ -184,6 +193,10 @@ def test_a_window_that_no_history_covers_is_refused(window, says):
         ),
         ({"how": "count", "kinds": ("search",), "unbranded": True}, "use scope 'category'"),
         ({"how": "count", "kinds": ("search",), "others": True}, "outside the pair: use"),
+        (
+            {"how": "streak", "kinds": ("search",), "since": ("purchase",)},
+            "'since' is for counts, sums, last and first of one scope",
+        ),
         (
             {
                 "how": "count",
@@ -230,3 +243,6 @@ def test_a_feature_of_each_source_can_be_stored():
     assert data[0]["aggregate"]["window"] == {"days": 30, "cycles": 0, "at_most": 365}
     assert data[1] == {"name": "b", "formula": "a_30d / 2"}
     assert data[2] == {"name": "c", "column": "decision_cycle_days"}
+    held = Feature("d", "recency", "days", "", StageAge((1, 7)))
+    assert held.as_data() == {"name": "d", "stage_age": (1, 7)}
+    assert held.unknown == "never unknown"

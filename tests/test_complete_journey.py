@@ -219,6 +219,8 @@ def test_the_configuration_names_the_files_beside_it(real: ImportSummary) -> Non
     assert settings["events"] == {"path": "events.parquet", "time_zone": "UTC"}
     assert settings["users"] == {"path": "users.parquet"}
     assert settings["brands"] == {"path": "brands.parquet"}
+    holidays = [campaign["name"] for campaign in settings["calendar"]["campaigns"]]
+    assert holidays == ["Easter", "Independence Day", "Thanksgiving", "Christmas"]
     assert settings["stages"] == {"model": "aipl"}
     assert settings["forecast"] == {"horizons": [7, 14, 30, 60], "max_horizon": 90}
 

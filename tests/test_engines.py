@@ -6,12 +6,13 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from features.aggregates import LOOKBACK_DAYS, Aggregate
+from features.aggregates import LOOKBACK_DAYS, Aggregate, Window
 from features.brands import Brands
-from features.catalogue import Feature, catalogue
+from features.catalogue import catalogue
+from features.feature import Feature
 from features.stages import shipped_stage_models
 from features.vocabulary import KINDS
-from tests.engines import offline_values, online_values, stage_model
+from tests.engines import CONTEXT, offline_values, online_values, stage_model
 from tests.random_logs import (
     DAY,
     HOUR,
@@ -25,8 +26,9 @@ from tests.random_logs import (
 )
 from tests.slow_twin import twin_values
 
-AMOUNTS = [feature.name for feature in catalogue() if feature.unit == "amount"]
-EXACT = [feature.name for feature in catalogue() if feature.unit != "amount"]
+EVERYTHING = catalogue(CONTEXT)
+AMOUNTS = [feature.name for feature in EVERYTHING if feature.unit == "amount"]
+EXACT = [feature.name for feature in EVERYTHING if feature.unit != "amount"]
 
 
 def assert_the_same_bits(left, right):
@@ -41,10 +43,10 @@ def assert_the_twin_agrees(values, twin):
 def assert_all_agree(world: RandomWorld):
     models = [stage_model(name) for name in shipped_stage_models()]
     asked = world.log, world.moments, world.brands
-    twin = twin_values(*asked, zone=world.zone, features=catalogue(), stages=models)
+    twin = twin_values(*asked, zone=world.zone, features=EVERYTHING, stages=models)
     for number, model in enumerate(models):
         # The features do not depend on the stage model; they are compared once.
-        declared = catalogue() if number == 0 else ()
+        declared = EVERYTHING if number == 0 else ()
         there = {"zone": world.zone, "features": declared, "stages": model}
         offline, online = offline_values(*asked, **there), online_values(*asked, **there)
         assert_the_same_bits(offline, online)
@@ -113,6 +115,41 @@ def small_worlds(draw):
 @given(small_worlds())
 def test_they_agree_on_small_logs_of_any_shape(world):
     assert_all_agree(world)
+
+
+HOWS = ["count", "sum", "days", "last", "first", "sessions", "streak", "gap"]
+WINDOWS = [Window(1), Window(30), Window(365), Window(20, cycles=2, at_most=90)]
+SCOPES = [
+    {}, {"scope": "category"}, {"scope": "user"}, {"scope": "category", "unbranded": True},
+    {"scope": "user", "unbranded": True}, {"scope": "category", "others": True},
+    {"channel": "kol"}, {"scope": "user", "channel": "feed"}, {"after": ("purchase", "search")},
+]  # fmt: skip
+KIND_SETS = [("purchase", "search", "impression"), KINDS]
+
+
+def some_aggregates():
+    """Every way to count, in every scope and kind of window, on few kinds and on all."""
+    for kinds in KIND_SETS:
+        for window in WINDOWS:
+            for scope in SCOPES:
+                yield from (Aggregate(how, kinds, window=window, **scope) for how in HOWS)
+                yield Aggregate("decayed", kinds, window=window, half_life_cycles=0.5, **scope)
+            for scope in ("pair", "category", "user"):
+                for how in ("count", "sum", "last", "first"):
+                    yield Aggregate(how, kinds, scope, window, since=("purchase", "refund"))
+
+
+@pytest.mark.parametrize("seed", range(20, 23))
+def test_every_way_to_count_is_the_same_in_all_engines(seed):
+    aggregates = dict.fromkeys(some_aggregates())
+    declared = [Feature(f"f{n}", "trend", "count", "", a) for n, a in enumerate(aggregates)]
+    world = random_world(seed, n_events=300, n_moments=40)
+    there = {"zone": world.zone, "features": declared}
+    asked = world.log, world.moments, world.brands
+    online = online_values(*asked, **there)
+    assert_the_same_bits(offline_values(*asked, **there), online)
+    twin = twin_values(*asked, **there)
+    pd.testing.assert_frame_equal(online[twin.columns], twin, rtol=1e-9, atol=1e-9)
 
 
 def test_a_decayed_event_weighs_the_same_at_every_age_and_cycle():
@@ -190,7 +227,7 @@ def test_nobody_asked_is_answered_with_no_rows():
     none = world.moments.iloc[:0]
     for values in (offline_values, online_values):
         answer = values(world.log, none, world.brands)
-        assert answer.shape == (0, len(catalogue()) + 1)
+        assert answer.shape == (0, len(EVERYTHING) + 1)
 
 
 def test_strangers_and_unheard_brands_know_nothing():

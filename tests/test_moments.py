@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.catalogue import WHATS
+from features.nouns import WHATS
 from features.engine import Engine, open_engine
 from features.errors import TrainingError
 from features.instants import datetime_of

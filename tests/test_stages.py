@@ -1,10 +1,12 @@
 """Stage model files: what they may say, what is refused and how, and what the shipped ones mean."""
 
+import json
 import tomllib
 from importlib import resources
 from itertools import product
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -20,8 +22,10 @@ from features.stages import (
     shipped_stage_models,
 )
 from features.vocabulary import KINDS
+from models.stage_outcomes import NextStage, possible_outcomes
 from tests.engines import online_values, stage_model
 from tests.random_logs import DAY, START, instants
+from training.labels import outcome_number
 
 # The names that columns bear: a contract with whoever reads the forecasts.
 NAMES = {
@@ -230,7 +234,7 @@ def test_a_folder_or_a_file_that_is_no_text_is_refused(tmp_path, content):
         load_stage_model("model.toml", tmp_path)
 
 
-KEEN = "Stage model mine, stage 'keen'"
+KEEN = "Stage model mine, line 3, stage 'keen'"
 LIKE = '{ kinds = ["like"] }'
 
 
@@ -239,24 +243,27 @@ LIKE = '{ kinds = ["like"] }'
     [
         ("x =", "Stage model mine: not TOML: Invalid value (at end of document)."),
         ("", "Stage model mine: it needs at least one [[stages]]."),
-        ("stages = 5", "Stage model mine: it needs at least one [[stages]]."),
-        ("stages = [5]", "Stage model mine: it needs at least one [[stages]]."),
+        ("stages = 5", "Stage model mine, line 1: it needs at least one [[stages]]."),
+        ("stages = [5]", "Stage model mine, line 1: it needs at least one [[stages]]."),
         (
             f'[[stages]]\nname = "Keen"\nany = [{LIKE}]',
-            "Stage model mine, stage 'Keen': a name has small letters, digits and _; "
+            "Stage model mine, line 2, stage 'Keen': a name has small letters, digits and _; "
             "it is a column.",
         ),
         (
             stage("none", LIKE),
-            "Stage model mine: names must differ and not be 'none'; found ['none'].",
+            "Stage model mine, line 2, stage 'none': names must differ and not be 'none'; choose "
+            "another.",
         ),
         (
             rule(LIKE) * 2,
-            "Stage model mine: names must differ and not be 'none'; found ['keen', 'keen'].",
+            "Stage model mine, line 5, stage 'keen': names must differ and not be 'none'; choose "
+            "another.",
         ),
         (
             '[[stages]]\nname = "keen"',
-            f"{KEEN}: it needs a list of rules, either `any` or `all`.",
+            "Stage model mine, line 1, stage 'keen': it needs a list of rules, either `any` or "
+            "`all`.",
         ),
         (
             rule(LIKE) + f"all = [{LIKE}]",
@@ -273,16 +280,16 @@ LIKE = '{ kinds = ["like"] }'
         (rule("{ kinds = [] }"), f"{KEEN}: a rule needs `kinds`; found {{'kinds': []}}."),
         (
             rule('{ kinds = ["lick"] }'),
-            f"{KEEN}: unknown kind 'lick'; the kinds are {', '.join(KINDS)}.",
+            f"{KEEN}: kinds: unknown kind 'lick'; the kinds are {', '.join(KINDS)}.",
         ),
         (
             rule('{ kinds = ["like"], after = ["bought"] }'),
-            f"{KEEN}: unknown kind 'bought'; the kinds are {', '.join(KINDS)}.",
+            f"{KEEN}: after: unknown kind 'bought'; the kinds are {', '.join(KINDS)}.",
         ),
         (
             rule('{ kinds = ["like"], at_leest = 2 }'),
             f"{KEEN}: unknown key 'at_leest'; what is known here: after, at_least, at_most_days, "
-            "cycles, kinds, on_days, scope, unbranded, within_days.",
+            "cycles, guess, kinds, on_days, scope, unbranded, within_days.",
         ),
         (
             rule('{ all = [{ kinds = ["like"] }], at_least = 2 }'),
@@ -306,7 +313,7 @@ LIKE = '{ kinds = ["like"] }'
         ),
         (
             rule('{ kinds = ["like"], within_days = "30" }'),
-            f"{KEEN}: within_days = '30'; it must be a whole number >= 1.",
+            f"{KEEN}: within_days = '30'; it must be a whole number from 1 to 365.",
         ),
         (
             rule('{ kinds = ["like"], cycles = -1 }'),
@@ -314,13 +321,12 @@ LIKE = '{ kinds = ["like"] }'
         ),
         (
             rule('{ kinds = ["like"], within_days = 366 }'),
-            f"{KEEN}: A window of 366 to 365 days: windows are 1 to 365 days long; what is older "
-            "is unknown.",
+            f"{KEEN}: within_days = 366; it must be a whole number from 1 to 365.",
         ),
         (
             rule('{ kinds = ["like"], cycles = 1, at_most_days = 20 }'),
-            f"{KEEN}: A window of 30 to 20 days: windows are 1 to 365 days long; what is older "
-            "is unknown.",
+            f"{KEEN}: at_most_days = 20 is less than within_days = 30; write a smaller "
+            "within_days.",
         ),
         (
             rule('{ kinds = ["like"], on_days = 31 }'),
@@ -351,7 +357,10 @@ LIKE = '{ kinds = ["like"] }'
             rule('{ kinds = ["like"], after = 5 }'),
             f"{KEEN}: after = 5; it must be a list of kinds, like ['impression'].",
         ),
-        (rule("{ kinds = [5] }"), f"{KEEN}: unknown kind 5; the kinds are {', '.join(KINDS)}."),
+        (
+            rule("{ kinds = [5] }"),
+            f"{KEEN}: kinds: unknown kind 5; the kinds are {', '.join(KINDS)}.",
+        ),
         (
             rule('{ kinds = ["like"], scope = [] }'),
             f"{KEEN}: scope []; the scopes are pair, category and user.",
@@ -370,22 +379,23 @@ LIKE = '{ kinds = ["like"] }'
         ),
         (
             'horizon = 7\n' + rule(LIKE),
-            "Stage model mine: unknown key 'horizon'; what is known here: name, source, stages, "
-            "title.",
+            "Stage model mine, line 1: unknown key 'horizon'; what is known here: name, returns, "
+            "source, stages, title.",
         ),
         (
             rule(LIKE) + "rank = 7",
-            f"{KEEN}: unknown key 'rank'; what is known here: all, any, guess, name, title.",
+            "Stage model mine, line 4, stage 'keen': unknown key 'rank'; what is known here: all, "
+            "any, guess, name, title.",
         ),
         (
             stage("low", LIKE) + stage("high", LIKE),
-            "Stage model mine: nobody can stand at 'low', since 'high' holds wherever it does, "
-            "and the highest wins.",
+            "Stage model mine, line 1, stage 'low': nobody can stand here, since 'high' holds "
+            "wherever this does, and the highest wins. Let 'high' ask for more, or put it first.",
         ),
         (
             stage("low", LIKE) + stage("high", LIKE + ', { kinds = ["search"] }'),
-            "Stage model mine: nobody can stand at 'low', since 'high' holds wherever it does, "
-            "and the highest wins.",
+            "Stage model mine, line 1, stage 'low': nobody can stand here, since 'high' holds "
+            "wherever this does, and the highest wins. Let 'high' ask for more, or put it first.",
         ),
     ],
 )  # fmt: skip
@@ -434,6 +444,144 @@ def test_a_broken_model_is_refused_in_words(text, says):
 def test_a_stage_that_a_higher_one_covers_is_refused_and_no_other(low, high, covered):
     text = stage("low", f"{{ {low} }}") + stage("high", f"{{ {high} }}")
     if covered:
-        assert "nobody can stand at 'low', since 'high' holds" in refusal(text)
+        assert "stage 'low': nobody can stand here, since 'high' holds" in refusal(text)
     else:
         assert parse_stage_model(text, "mine").names == ("none", "low", "high")
+
+
+# --- lines ----------------------------------------------------------------------------------------
+
+LONG = """\
+# Our own rules: "stages = [" is no key here.
+name = "ours"
+title = '''
+[[stages]]
+'''
+
+[[stages]]
+name = "seen"
+any = [
+    { kinds = ["impression"] },  # } ]
+]
+
+[[stages]]
+name = "wanted"
+any = [
+    { kinds = ["search"] },
+    { all = [
+        { kinds = ["search"], scope = "user" },
+        { kinds = [
+            "collect",
+            "comment",
+        ], within_days = 30 },
+    ] },
+]
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "says"),
+    [
+        ('"comment",', '"coment",', 21, "stage 'wanted': kinds: unknown kind 'coment'; the kinds"),
+        ("within_days = 30", "within_days = 0", 22, "within_days = 0; it must be a whole number"),
+        ("within_days = 30", "within = 30", 22, "unknown key 'within'; what is known here:"),
+        ('scope = "user"', 'scope = "world"', 18, "scope 'world'; the scopes are"),
+        ('kinds = ["search"] }', "kinds = [] }", 16, "a rule needs `kinds`"),
+        ('name = "wanted"', 'name = "seen"', 14, "stage 'seen': names must differ"),
+        ('name = "wanted"', "", 13, "stage '': a name has small letters"),
+        ('name = "seen"', 'name = "seen"\nguess = "yes"', 9, "guess = 'yes'; it must be true or"),
+        ('name = "seen"', 'name = "seen"\nreturns = []', 9,
+         "unknown key 'returns'; it belongs to the file: write it above the first [[stages]]."),
+        ("{ all = [", "{ any = [", 17, "stage 'wanted': a rule needs `kinds`"),
+    ],
+)  # fmt: skip
+def test_an_error_names_the_line_where_it_stands(old, new, line, says):
+    assert parse_stage_model(LONG, "mine").names == ("none", "seen", "wanted")
+    message = refusal(LONG.replace(old, new))
+    assert message.startswith(f"Stage model mine, line {line}, stage ")
+    assert says in message
+
+
+def test_a_text_that_is_no_toml_has_its_line_from_tomllib():
+    assert "not TOML:" in refusal(LONG.replace('name = "wanted"', "name ="))
+    assert "(at line 14, column" in refusal(LONG.replace('name = "wanted"', "name ="))
+
+
+# --- returns --------------------------------------------------------------------------------------
+
+KIND_OF = {"low": "like", "mid": "search", "top": "comment"}
+CYCLE = "".join(stage(name, f'{{ kinds = ["{kind}"] }}') for name, kind in KIND_OF.items())
+
+
+def test_a_return_edge_counts_as_next():
+    model = parse_stage_model('returns = [{ from = "top", to = "low" }]\n' + CYCLE, "mine")
+    assert model.returns == ((3, 1),)
+    assert parse_stage_model(CYCLE, "mine").returns == ()
+    assert stage_model("sips").returns == ((4, 1),)
+    stages = np.array([3, 3, 3, 3, 2, 1, 0])
+    after = np.array([1, 2, 0, 3, 1, 3, 2])
+    assert outcome_number(stages, after, 3, model.returns).tolist() == [1, 4, 4, 0, 4, 3, 2]
+    assert outcome_number(stages, after, 3).tolist() == [4, 4, 4, 0, 4, 3, 2]
+    possible = possible_outcomes(3, model.returns)
+    assert possible[3].tolist() == [True, True, False, False, True]
+    assert (possible != possible_outcomes(3)).sum() == 1
+
+
+def test_a_release_keeps_the_return_edges():
+    model = NextStage(3, (7, 30), returns=((3, 1),))
+    X = np.zeros((40, 1))
+    stage, outcome = np.full(40, 3), np.tile([1, 4], 20)
+    model.fit(X, stage, np.full(40, 5.0), outcome, np.ones(40), np.full(40, 90.0))
+    again = NextStage.from_dict(json.loads(json.dumps(model.to_dict())), "", threads=1)
+    assert again.returns == ((3, 1),)
+    found = again.predict_outcomes(X[:1], stage[:1], [30])[0, 0]
+    assert found[1] == pytest.approx(found[4]) == pytest.approx(0.5, abs=0.1)
+    assert found[2] == found[3] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("returns", "says"),
+    [
+        ("5", "line 1: returns = 5; write [{ from = \"top\", to = \"low\" }]."),
+        ("[5]", "line 1: returns = [5]; write [{ from"),
+        ('[{ from = "top", to = "lowest" }]', "line 1: returns: to = 'lowest' is no stage; the "
+         "stages are low, mid, top."),
+        ('[{ from = "top" }]', "line 1: returns: to = None is no stage"),
+        ('[{ from = "top", to = "low", x = 1 }]', "line 1: unknown key 'x'; what is known here: "
+         "from, to."),
+        ('[{ from = "low", to = "top" }]', "line 1: returns: 'top' is not below 'low'; a higher "
+         "stage counts as next without it."),
+        ('[{ from = "low", to = "low" }]', "line 1: returns: 'low' is not below 'low'"),
+    ],
+)  # fmt: skip
+def test_a_return_edge_that_leads_nowhere_is_refused(returns, says):
+    assert f"Stage model mine, {says}" in refusal(f"returns = {returns}\n{CYCLE}")
+
+
+@pytest.mark.parametrize(
+    ("name", "acts", "stage"),
+    [
+        ("sips", ["impression"], "none"),
+        ("sips", ["like"], "sympathize"),
+        ("sips", ["follow"], "identify"),
+        ("sips", ["topic_join"], "participate"),
+        ("sips", [("purchase", 30)], "participate"),
+        ("sips", [("purchase", 31), "like"], "sympathize"),
+        ("sips", ["share_note", "purchase"], "share"),
+        ("o5a", ["impression"], "a1"),
+        ("o5a", ["comment"], "a2"),
+        ("o5a", ["store_visit"], "a3"),
+        ("o5a", [("purchase", 300)], "a4"),
+        ("o5a", [("purchase", 300), "purchase"], "a5"),
+        ("o5a", ["purchase", "purchase"], "a4"),
+        ("jd4a", ["product_view"], "aware"),
+        ("jd4a", [("product_view", 1), ("product_view", 5)], "appeal"),
+        ("jd4a", ["add_to_cart"], "appeal"),
+        ("jd4a", ["purchase"], "act"),
+        ("jd4a", [("purchase", 100), ("purchase", 3)], "advocate"),
+        ("jd4a", [("purchase", 9), ("share_note", 3)], "advocate"),
+        ("jd4a", [("purchase", 3), ("share_note", 9)], "act"),
+    ],
+)
+def test_the_sister_models_tell_where_somebody_stands(name, acts, stage):
+    assert stages_of(name, *acts) == [stage]

@@ -7,7 +7,6 @@ from typing import Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 
-from features.catalogue import catalogue
 from features.vocabulary import MICROSECONDS_PER_DAY
 from models.demand import Demand
 from models.forecast import Forecast, ForecastModel
@@ -50,11 +49,15 @@ class Backtest:
         span: Span,
         table: TrainingTable,
         learner: Learner,
+        names: Sequence[str],
         demand: Demand,
         horizons: Sequence[int],
         progress: Callable[[str], None],
     ) -> Self:
-        """Learn from what was known before the span, and look at what came in it."""
+        """Learn from what was known before the span, and look at what came in it.
+
+        `names` are those of the features.
+        """
         past, later = table.known_at(span.begin), table.only(table.as_of >= span.begin)
         known = known_horizons(horizons, later.follow_up)
         if not known or not (past.follow_up >= table.edges[0]).any():
@@ -63,7 +66,6 @@ class Backtest:
         # Stages held and amounts are not judged here, so the twin spends no time on them.
         twin = replace(learner, held_rounds=1, value_rounds=1).fit(past, demand, lambda _: None)
         forecast = twin.predict(moments_of_table(later), known)
-        names = [feature.name for feature in catalogue()]
         baselines = baseline_forecasts(
             fit_baselines(past, names, learner.stages, known),
             {name: later.X[:, names.index(name)].astype(float) for name in BASELINE_COLUMNS},

@@ -14,7 +14,7 @@ from features.errors import TrainingError
 from features.events import log_end
 from features.offline import resolve_moments, with_categories
 from features.vocabulary import MICROSECONDS_PER_DAY
-from models.batch import batches_of_moments, pairs_before, read_pairs
+from models.batch import batches_of_moments, looked_at, pairs_before, read_pairs
 from models.forecast import Forecast
 from models.release import Release
 from training.evaluation import Outcomes, baseline_forecasts, evaluate_forecast, known_horizons
@@ -63,7 +63,9 @@ def evaluate(
         Where the log ends before the shortest horizon is over.
     """
     progress("Reading the event log")
-    with dataset.open() as data:
+    # A day more than the labels need, so that the log is seen to go on after them.
+    after = max(horizons) + dataset.events.settle_days + 2
+    with dataset.open(looked_at(as_of, after)) as data:
         known_to = (
             log_end(data.engine, data.log.table) - dataset.events.settle_days * MICROSECONDS_PER_DAY
         )
@@ -89,7 +91,7 @@ def evaluate(
     table = transitions.outcomes_within(transitions.outcomes_.table_, known)[asked.stage]
     evaluation = evaluate_forecast(asked.forecast, outcomes, baselines, table)
     skipped = sorted(set(horizons) - set(known))
-    said = (*data.log.said, *((f"not known yet, and left out: {skipped} days",) if skipped else ()))
+    said = (*data.said, *((f"not known yet, and left out: {skipped} days",) if skipped else ()))
     return EvaluateResult(release.name, len(asked.ids), evaluation, said)
 
 
@@ -110,7 +112,7 @@ def _forecast(
     parts = [(f.p_purchase, f.p_outcome, f.p_at) for f in forecasts]
     p_purchase, p_outcome, p_at = (np.concatenate(part) for part in zip(*parts, strict=True))
     return _Asked(
-        pd.concat(ids, ignore_index=True),
+        pa.concat_tables(ids).to_pandas(),
         np.concatenate(stage),
         {name: seen[:, i] for i, name in enumerate(BASELINE_COLUMNS)},
         Forecast(horizons, p_purchase, p_outcome, p_at, None),
@@ -134,9 +136,10 @@ def _outcomes(
     chosen = moments.semi_join(engine.load(pa.table({"i": followed})), "i").select(
         "i", "user_id", "brand_id", "category_id", "decision_cycle_days", "as_of"
     )
-    paths = stage_paths(engine, events, chosen, release.stages, max(horizons))
+    paths = stage_paths(engine, events, chosen, release.view, max(horizons))
     change_day, to = paths.first_change(asked.stage)
-    outcome = outcome_number(asked.stage, to, len(release.model.stages) - 1)
+    returns = release.model.next_stage.returns
+    outcome = outcome_number(asked.stage, to, len(release.model.stages) - 1, returns)
     within = {}
     for x in horizons:
         within[x] = np.full(n, -1)

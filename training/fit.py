@@ -40,6 +40,7 @@ class Learner:
     rounds : trees of the purchase curve.
     next_rounds, held_rounds : trees an outcome of the models of stages.
     value_rounds : trees of the expected value.
+    returns : the returns of the stage model, by index (from, to).
     """
 
     stages: tuple[str, ...]
@@ -51,6 +52,7 @@ class Learner:
     seed: int = 0
     threads: int = 2
     parameters: Mapping[str, Any] | None = None
+    returns: tuple[tuple[int, int], ...] = ()
 
     def fit(
         self, table: TrainingTable, demand: Demand, progress: Callable[[str], None]
@@ -81,9 +83,9 @@ class Learner:
 
     def _fit_stages(self, table: TrainingTable, X: npt.NDArray[Any]) -> tuple[NextStage, StageHeld]:
         n_stages, weight, follow_up = len(self.stages) - 1, table.weight, table.follow_up
-        next_stage = NextStage(n_stages, table.edges, **self._settings(self.next_rounds)).fit(
-            X, table.stage, table.change_day, table.outcome, weight, follow_up
-        )
+        next_stage = NextStage(
+            n_stages, table.edges, returns=self.returns, **self._settings(self.next_rounds)
+        ).fit(X, table.stage, table.change_day, table.outcome, weight, follow_up)
         held = StageHeld(n_stages, table.edges, **self._settings(self.held_rounds)).fit(
             X, table.stage, table.held, weight, follow_up
         )

@@ -1,7 +1,7 @@
 """Labels: what came after a moment, as far as the log knows."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ibis
@@ -12,7 +12,7 @@ import pyarrow as pa
 from features.aggregates import LOOKBACK_DAYS, VALUE_UNIT, Aggregate
 from features.engine import Engine
 from features.offline import moment_values
-from features.stages import StageModel
+from features.view import View
 from features.vocabulary import KIND_CODE, MICROSECONDS_PER_DAY
 
 __all__ = ["Purchases", "StagePaths", "outcome_number", "purchases_after", "stage_paths"]
@@ -98,7 +98,7 @@ class StagePaths:
 
 
 def stage_paths(
-    engine: Engine, events: Any, moments: Any, stages: StageModel, days: int
+    engine: Engine, events: Any, moments: Any, view: View, days: int
 ) -> StagePaths:
     """Return the stages at ``as_of + 1, 2, ... days``.
 
@@ -109,16 +109,20 @@ def stage_paths(
     ----------
     moments : ``i, user_id, brand_id, category_id, decision_cycle_days, as_of``.
     """
-    parts = [_turning_days(events, moments, rule, days) for rule in stages.aggregates]
+    parts = [_turning_days(events, moments, rule, days) for rule in view.stages.aggregates]
     turning = engine.keep(
         ibis.union(*parts, distinct=True) if len(parts) > 1 else parts[0].distinct(), "turning"
     )
     asked = moments.join(turning, "i")
     asked = engine.keep(asked.mutate(as_of=asked.as_of + asked.day * MICROSECONDS_PER_DAY), "asked")
-    found = moment_values(engine, events, asked, (), stages)
-    rows: pa.Table = found.select("i", "day", "stage").order_by("i", "day").to_pyarrow()
-    engine.drop(turning, asked, found)
-    return StagePaths(*(rows[name].to_numpy().astype(np.int64) for name in ("i", "day", "stage")))
+    dated = asked.select("i", "day", "user_id", "brand_id", "as_of")
+    rows = [
+        np.column_stack([found.rows["i"], found.rows["day"], found.stage])
+        for found in moment_values(engine, events, dated, replace(view, features=()))
+    ]
+    engine.drop(turning, asked)
+    path = np.concatenate([np.empty((0, 3), np.int64), *rows]).astype(np.int64)
+    return StagePaths(*path[np.lexsort((path[:, 1], path[:, 0]))].T)
 
 
 _KEYS = {
@@ -163,6 +167,14 @@ def _turning_days(events: Any, moments: Any, rule: Aggregate, days: int) -> Any:
     return both.filter(both.day >= 1, both.day <= days)
 
 
-def outcome_number(stage: Ints, to: Ints, n_stages: int) -> Ints:
-    """Return 0 = stay, the number of a higher stage, or ``n_stages + 1`` = lapse."""
-    return np.where(to > stage, to, np.where(to < stage, n_stages + 1, 0))
+def outcome_number(
+    stage: Ints, to: Ints, n_stages: int, returns: Sequence[tuple[int, int]] = ()
+) -> Ints:
+    """Return 0 = stay, the number of a next stage, or ``n_stages + 1`` = lapse.
+
+    A higher stage is a next one, and so is a lower one that a cycle returns to.
+    """
+    number = np.where(to > stage, to, np.where(to < stage, n_stages + 1, 0))
+    for start, back in returns:
+        number[(stage == start) & (to == back)] = back
+    return number

@@ -24,7 +24,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
-from features.catalogue import WHATS
+from features.nouns import WHATS
 from features.engine import Engine
 from features.errors import TrainingError
 from features.instants import datetime_of, micros_of

@@ -6,15 +6,12 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 
-from features.brands import Brands
-from features.catalogue import Feature
 from features.dataset import OpenDataset
 from features.errors import TrainingError
 from features.offline import moment_values, resolve_moments, with_categories
-from features.stages import StageModel
+from features.view import View
 from features.vocabulary import MICROSECONDS_PER_DAY
 from models.demand import demand_of_moments
 from training.labels import outcome_number, purchases_after, stage_paths
@@ -80,18 +77,16 @@ class TrainingTable:
 
 def build_training_table(
     data: OpenDataset,
-    brands: Brands,
+    view: View,
     as_of: int,
     known_to: int,
     edges: Sequence[int],
-    features: tuple[Feature, ...],
-    stages: StageModel,
     sampling: SamplingSettings,
     progress: Callable[[str], None],
 ) -> TrainingTable:
     """Build the table from what came before `as_of`; labels are known up to `known_to`."""
     engine = data.engine
-    events = with_categories(engine, data.log.before(as_of).table, brands)
+    events = with_categories(engine, data.log.before(as_of).table, view.brands)
     first = events.occurred_at.min().to_pyarrow().as_py()
     if first is None:
         raise TrainingError("The log has no event before --as-of; nothing can be learnt from it.")
@@ -104,50 +99,51 @@ def build_training_table(
     progress("Choosing moments to learn from")
     sample = sample_moments(engine, events, grid, sampling)
     n = sample.num_rows
-    asked = resolve_moments(
-        engine, engine.load(sample.append_column("i", pa.array(np.arange(n)))), brands
-    )
-    progress(f"Computing {len(features)} features at {n:,} moments")
-    values = moment_values(engine, events, asked, features, stages)
-    rows = values.order_by("i").to_pyarrow()
-    engine.drop(values)
+    loaded = engine.load(sample.append_column("i", pa.array(np.arange(n))))
+    progress(f"Computing {len(view.features)} features at {n:,} moments")
+    X, stage = _values(data, events, loaded, view, n)
+    asked = resolve_moments(engine, loaded, view.brands)
     progress("Looking up what came after each moment")
     bought = purchases_after(engine, events, asked, n, edges)
     every = -(-n // _STAGED)
     followed = asked.filter(asked.i % every == 0).select(
         "i", "user_id", "brand_id", "category_id", "decision_cycle_days", "as_of"
     )
-    paths = stage_paths(engine, events, followed, stages, max(edges))
-    stage = rows["stage"].to_numpy().astype(np.int64)
+    paths = stage_paths(engine, events, followed, view, max(edges))
     change_day, to = paths.first_change(stage)
+    category = view.brands.category()
+    brands = sample["brand_id"].to_pylist()
+    as_of_rows = sample["as_of"].to_numpy()
     return TrainingTable(
         edges=tuple(edges),
-        users=_ids(rows, "user_id"),
-        brands=_ids(rows, "brand_id"),
-        categories=_ids(rows, "category_id"),
-        source=_ids(rows, "source"),
-        as_of=rows["as_of"].to_numpy(),
-        weight=rows["weight"].to_numpy(),
-        X=_matrix(rows, features),
+        users=np.array(sample["user_id"].to_pylist(), dtype=object),
+        brands=np.array(brands, dtype=object),
+        categories=np.array([category.get(brand) for brand in brands], dtype=object),
+        source=np.array(sample["source"].to_pylist(), dtype=object),
+        as_of=as_of_rows,
+        weight=sample["weight"].to_numpy(),
+        X=X,
         stage=stage,
         demand=demand_of_moments(engine, events, asked, n),
-        follow_up=(known_to - rows["as_of"].to_numpy()) / MICROSECONDS_PER_DAY,
+        follow_up=(known_to - as_of_rows) / MICROSECONDS_PER_DAY,
         time=bought.time,
         spent=bought.spent,
         staged=np.arange(n) % every == 0,
         change_day=change_day,
-        outcome=outcome_number(stage, to, len(stages.stages)),
+        outcome=outcome_number(stage, to, len(view.stages.stages), view.stages.returns),
         held=paths.held(stage, edges),
     )
 
 
-def _ids(rows: pa.Table, name: str) -> npt.NDArray[Any]:
-    column = rows[name].to_pandas().astype(object)
-    return np.asarray(column.where(pd.notna(column), None), dtype=object)
-
-
-def _matrix(rows: pa.Table, features: tuple[Feature, ...]) -> npt.NDArray[np.float32]:
-    matrix = np.empty((rows.num_rows, len(features)), dtype=np.float32)
-    for column, feature in enumerate(features):
-        matrix[:, column] = rows[feature.name].to_numpy(zero_copy_only=False)
-    return matrix
+def _values(
+    data: OpenDataset, events: Any, moments: Any, view: View, n: int
+) -> tuple[npt.NDArray[np.float32], Ints]:
+    """Return features and stages of moments numbered ``i``; memory holds no more than these."""
+    X = np.empty((n, len(view.features)), dtype=np.float32)
+    stage = np.zeros(n, dtype=np.int64)
+    numbered = moments.select("i", "user_id", "brand_id", "as_of")
+    for found in moment_values(data.engine, events, numbered, view, data.users):
+        rows = found.rows["i"].to_numpy()
+        X[rows] = found.X
+        stage[rows] = found.stage
+    return X, stage

@@ -15,6 +15,8 @@ from features.dataset import Dataset
 from features.errors import TrainingError
 from features.events import log_end
 from features.instants import datetime_of
+from features.spans import Span
+from features.view import View
 from features.vocabulary import MICROSECONDS_PER_DAY
 from models.demand import demand_at
 from models.forecast import ForecastModel
@@ -69,13 +71,14 @@ def train(
     stages, stage_text = dataset.stage_model()
     known_to = as_of - dataset.events.settle_days * MICROSECONDS_PER_DAY
     progress("Reading the event log")
-    with dataset.open() as data:
+    with dataset.open(Span(until=as_of)) as data:
         past = data.log.before(as_of)
-        said = (*data.log.said, *_said_of_end(data.engine, past.table, as_of))
-        brands = data.brands(as_of)
+        said = (*data.said, *_said_of_end(data.engine, past.table, as_of))
+        brands, context = data.brands(as_of), data.context(as_of)
+        view = View(catalogue(context), stages, brands, context)
         edges = learnt_edges(forecasts.max_horizon, _history_days(past.table, known_to))
         table = build_training_table(
-            data, brands, as_of, known_to, edges, catalogue(), stages, settings.sampling, progress
+            data, view, as_of, known_to, edges, settings.sampling, progress
         )
         span = Backtest.span(table, known_to)
         then, now = (
@@ -83,21 +86,26 @@ def train(
             for instant in (span.begin, as_of)
         )
     learner = Learner(
-        stages.names, past.has_values, rounds=settings.rounds, threads=dataset.engine.threads
+        stages.names,
+        past.has_values,
+        rounds=settings.rounds,
+        threads=dataset.engine.threads,
+        returns=stages.returns,
     )
-    tested = Backtest.run(span, table, learner, then, forecasts.horizons, progress)
+    names = [feature.name for feature in view.features]
+    tested = Backtest.run(span, table, learner, names, then, forecasts.horizons, progress)
     model = learner.fit(table, now, progress)
     facts = _facts(table, model, past.has_values) | {"evaluation": tested.evaluation}
-    names = [feature.name for feature in catalogue()]
     release = Release(
         name="",
         as_of=as_of,
         time_zone=dataset.events.time_zone,
         max_horizon=forecasts.max_horizon,
         id_types=past.id_types,
-        features=catalogue(),
+        features=view.features,
         stage_text=stage_text,
         brands=brands,
+        context=context,
         model=model,
         facts=facts,
         baselines=fit_baselines(table, names, stages.names, forecasts.horizons),

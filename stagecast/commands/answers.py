@@ -82,9 +82,11 @@ def ingest(
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Load an event log into the history store that the service answers from."""
+    """Load an event log, and the users table, into the store that the service answers from."""
     from features.engine import open_engine
     from features.events import read_events
+    from features.users import read_users
+    from serving.attributes import ingest_users
     from serving.history_store import open_store
     from serving.ingest import ingest_log
 
@@ -98,6 +100,7 @@ def ingest(
         open_engine(settings.engine, zone) as engine,
     ):
         log = read_events(engine, log_settings, configuration.folder)
+        users = read_users(engine, settings.users, configuration.folder)
         with open_store(settings.store, configuration.folder, zone, write=True) as store:
             summary = ingest_log(
                 engine,
@@ -105,17 +108,22 @@ def ingest(
                 store,
                 progress=lambda done, rows: progress(f"Stored {done:,} of {rows:,} events"),
             )
-    terminal.note(log.said)
+            progress("Storing the users' attributes")
+            described = ingest_users(engine, users, store.attributes)
+    terminal.note(log.said + (users.said if users else ()))
     terminal.say(
         f"{summary.stored:,} events of {summary.users:,} users stored in "
         f"{settings.store.url}; {summary.repeated:,} were there already."
     )
+    if users:
+        terminal.say(f"Attributes of {described:,} users stored in the place of former ones.")
     terminal.result(
         {
             "stored": summary.stored,
             "repeated": summary.repeated,
             "too_old": summary.too_old,
             "users": summary.users,
+            "users_with_attributes": described,
         }
     )
 

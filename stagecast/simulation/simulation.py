@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from features.errors import ConfigError
 from features.vocabulary import KIND_CODE, KINDS
-from stagecast.simulation.calendar import TIME_ZONE, midnight
+from stagecast.simulation.calendar import TIME_ZONE, calendar_section, midnight
 from stagecast.simulation.history import blocks, newborn
 from stagecast.simulation.log import EventFile, brand_table, user_table
 from stagecast.simulation.truth import HORIZONS, truth_moments, truth_table
@@ -50,6 +50,7 @@ model = "aips"
 [forecast]
 horizons = [{", ".join(str(days) for days in HORIZONS)}]
 max_horizon = {MAX_HORIZON}
+
 """
 
 Progress = Callable[[float], None]
@@ -198,7 +199,9 @@ def simulate(
         lives = newborn(world, users, days)
         pq.write_table(user_table(lives), folder / "users.parquet")
         pq.write_table(brand_table(), folder / "brands.parquet")
-        (folder / "stagecast.toml").write_text(CONFIGURATION, encoding="utf-8")
+        (folder / "stagecast.toml").write_text(
+            f"{CONFIGURATION}{calendar_section(days)}\n", encoding="utf-8"
+        )
         snapshot = _write_events(
             folder / "events.parquet", world, lives, days, tally, _told("events", progress)
         )

@@ -1,0 +1,340 @@
+"""The kernel: one compiled loop that computes every aggregate, for batches and for the service.
+
+A `Program` lists, for each scope and kind of event, the steps that such an event takes part in:
+what it does to which number. For each row the loop picks the events of each scope out of the
+user's history, and lets each take its steps. Rows that ask for the same user at the same instant
+share what does not depend on the brand.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Final
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from features.aggregates import (
+    DECAY_UNIT,
+    LOOKBACK_DAYS,
+    SESSION_MINUTES,
+    VALUE_UNIT,
+    Aggregate,
+    Window,
+)
+from features.vocabulary import KIND_CODE, KINDS, MICROSECONDS_PER_DAY
+
+__all__ = ["Program", "build_program", "run_program"]
+
+Ints = npt.NDArray[np.int64]
+
+_HOWS: Final = ("count", "sum", "decayed", "days", "streak", "sessions", "last", "first", "gap")
+_COUNT, _SUM, _DECAYED, _DAYS, _STREAK, _SESSIONS, _LAST, _FIRST, _GAP = range(9)
+_SCOPES: Final = ("pair", "user", "category", "rival")
+_PAIR, _USER, _CATEGORY, _RIVAL = range(4)
+_ANY, _UNBRANDED = -1, -2
+_NEVER: Final = np.iinfo(np.int64).min
+_DAY: Final = MICROSECONDS_PER_DAY
+_SESSION: Final = SESSION_MINUTES * 60_000_000
+_N_KINDS: Final = len(KINDS)
+
+# The columns of a step: `number` is what it changes. `only` is a channel's slot, or `_ANY`, or `_UNBRANDED`.
+_NUMBER, _HOW, _REACH, _LEAST, _CYCLES, _MOST, _HALF_LIFE, _ONLY, _AFTER = range(9)
+
+
+@dataclass(frozen=True)
+class Program:
+    """Aggregates as the kernel reads them: whole numbers alone.
+
+    Steps of scope s and kind k stand between ``first[s * n_kinds + k]`` and the next; marks alike.
+
+    Attributes
+    ----------
+    steps : (n, 9); of a list, those whose window follows the cycle come first, the others by the
+        length of their window, longest first, so that the first out of reach ends the list.
+    marks : (n, 2) what an event does once it took its steps: a number, and whether that begins
+        anew (1) or counts from now on (0).
+    numbers : (n, 2) how, and the output's column; by scope.
+    of_scope : (5,) where the numbers of each scope begin.
+    reach : (4 * n_kinds,) how old an event can be and still do something, in microseconds.
+    ends : (n, 3) how, scope, and the output's column, of days since the first or the last event of
+        some kinds, which stand in ``end_kinds`` between ``first_end[i]`` and the next.
+    weights : (LOOKBACK_DAYS + 1, n_half_lives, LOOKBACK_DAYS + 1) what a decayed event counts,
+        by decision cycle and whole days of age.
+    """
+
+    steps: Ints
+    first_step: Ints
+    marks: Ints
+    first_mark: Ints
+    numbers: Ints
+    of_scope: Ints
+    reach: Ints
+    ends: Ints
+    end_kinds: Ints
+    first_end: Ints
+    weights: Ints
+
+    @property
+    def arrays(self) -> tuple[Ints, ...]:
+        """Everything, in the order of the fields."""
+        return tuple(getattr(self, field.name) for field in fields(self))
+
+
+def build_program(
+    aggregates: Sequence[Aggregate], targets: Sequence[int], channels: Sequence[str]
+) -> Program:
+    """Return the program that writes aggregate i to the output's column ``targets[i]``.
+
+    `channels` gives the slots of the channels that the aggregates name.
+    """
+    placed = list(zip(aggregates, targets, strict=True))
+    ends = [(a, target) for a, target in placed if _is_end(a)]
+    listed = sorted((i for i in placed if not _is_end(i[0])), key=lambda item: _scope(item[0]))
+    half_lives = sorted({a.half_life_cycles for a in aggregates if a.how == "decayed"} | {1.0})
+
+    def step(number: int, a: Aggregate) -> tuple[int, ...]:
+        only = _UNBRANDED if a.unbranded else _ANY
+        if a.channel is not None:
+            only = channels.index(a.channel)
+        window, half_life = a.window, half_lives.index(a.half_life_cycles or 1.0)
+        lengths = window.days * _DAY, window.days, window.cycles, window.at_most
+        return number, _HOWS.index(a.how), *lengths, half_life, only, int(bool(a.after))
+
+    steps = _by_key(listed, lambda a: a.kinds, lambda i, a, _: step(i, a))
+    for rows in steps.values():
+        rows.sort(key=lambda row: (row[_CYCLES] == 0, -row[_REACH]))
+    marks = _by_key(listed, lambda a: a.after + a.since, lambda i, a, kind: (i, kind in a.since))
+    scopes = [_scope(a) for a, _ in listed]
+    end_kinds = [[KIND_CODE[kind] for kind in a.kinds] for a, _ in ends]
+    return Program(
+        *_in_lists(steps, 9),
+        *_in_lists(marks, 2),
+        _table([(_HOWS.index(a.how), target) for a, target in listed], 2),
+        np.searchsorted(scopes, np.arange(5)).astype(np.int64),
+        _reach(steps, marks),
+        _table([(_HOWS.index(a.how), _scope(a), target) for a, target in ends], 3),
+        np.array([code for kinds in end_kinds for code in kinds], dtype=np.int64),
+        np.cumsum([0, *map(len, end_kinds)]).astype(np.int64),
+        _decay_weights(half_lives),
+    )
+
+
+def _scope(aggregate: Aggregate) -> int:
+    return _RIVAL if aggregate.others else _SCOPES.index(aggregate.scope)
+
+
+def _is_end(a: Aggregate) -> bool:
+    """Return whether it is the first or the last event of kinds, without a condition."""
+    free = not (a.unbranded or a.after or a.since or a.channel is not None)
+    return free and a.how in ("last", "first") and a.window == Window()
+
+
+def _reach(steps: Mapping[int, list[Any]], marks: Mapping[int, list[Any]]) -> Ints:
+    reach = np.zeros(4 * _N_KINDS, dtype=np.int64)
+    for key, rows in steps.items():
+        reach[key] = max(row[_MOST] * _DAY if row[_CYCLES] else row[_REACH] for row in rows)
+    reach[list(marks)] = LOOKBACK_DAYS * _DAY
+    return reach
+
+
+def _by_key(
+    numbers: Sequence[tuple[Aggregate, int]],
+    kinds_of: Callable[[Aggregate], tuple[str, ...]],
+    row: Callable[[int, Aggregate, str], tuple[int, ...]],
+) -> dict[int, list[tuple[int, ...]]]:
+    found: dict[int, list[tuple[int, ...]]] = {}
+    for i, (a, _) in enumerate(numbers):
+        for kind in dict.fromkeys(kinds_of(a)):
+            found.setdefault(_scope(a) * _N_KINDS + KIND_CODE[kind], []).append(row(i, a, kind))
+    return found
+
+
+def _in_lists(rows: Mapping[int, list[tuple[int, ...]]], width: int) -> tuple[Ints, Ints]:
+    lists = [rows.get(key, []) for key in range(4 * _N_KINDS)]
+    return _table([row for listed in lists for row in listed], width), np.cumsum(
+        [0, *map(len, lists)]
+    )
+
+
+def _table(rows: Sequence[tuple[int, ...]], width: int) -> Ints:
+    return np.array(rows, dtype=np.int64).reshape(-1, width)
+
+
+def _decay_weights(half_lives: Sequence[float]) -> Ints:
+    days = np.arange(LOOKBACK_DAYS + 1, dtype=np.float64)
+    length = np.multiply.outer(np.maximum(days, 1.0), half_lives)
+    return np.floor(DECAY_UNIT * 2.0 ** (-days / length[:, :, None]) + 0.5).astype(np.int64)
+
+
+def run_program(program: Program, rows: Sequence[Any], order: Ints, out: Any) -> None:
+    """Write every aggregate of every row to `out`, shape (n_rows, n_columns), float64.
+
+    Rows are visited in `order`: those of one user, instant, cycle and category are quickest next
+    to each other.
+    """
+    _run(*rows, order, *program.arrays, out)
+
+
+# One long function: where it is parted, numba counts references at every call, and that alone
+# makes the loop several times slower.
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _run(  # pragma: no cover
+    at: Any, kind: Any, owner: Any, category_of: Any, channel: Any, local_day: Any, value: Any,
+    start: Any, end: Any, brand: Any, category: Any, cycle: Any, as_of: Any, since: Any,
+    brand_category: Any, channel_slot: Any, order: Any,
+    steps: Any, first_step: Any, marks: Any, first_mark: Any, numbers: Any, of_scope: Any,
+    reach: Any, ends: Any, end_kinds: Any, first_end: Any, weights: Any, out: Any,
+) -> None:  # fmt: skip
+    n_numbers = len(numbers)
+    total, newest = np.empty(n_numbers, np.int64), np.empty(n_numbers, np.int64)
+    before, armed = np.empty(n_numbers, np.int64), np.empty(n_numbers, np.bool_)
+    most = 1
+    for row in range(len(start)):
+        most = max(most, end[row] - start[row])
+    listed, length = np.empty((4, most), np.int64), np.zeros(4, np.int64)
+    earliest, latest = np.empty((4, _N_KINDS), np.int64), np.empty((4, _N_KINDS), np.int64)
+    asked = of_scope[1:] > of_scope[:-1]
+    for i in range(len(ends)):
+        asked[ends[i, 1]] = True
+    fresh = np.ones(4, np.bool_)
+    last = -1
+    for place in range(len(order)):
+        row = order[place]
+        now, days = as_of[row], cycle[row]
+        same = last >= 0 and start[row] == start[last] and end[row] == end[last]
+        same = same and now == as_of[last] and since[row] == since[last]
+        same = same and days == cycle[last]
+        fresh[_USER] = not same
+        fresh[_CATEGORY] = not same or category[row] != category[last]
+        last = row
+
+        # The events that are seen stand in [begin, stop).
+        begin, high = start[row], end[row]
+        while begin < high:
+            middle = (begin + high) // 2
+            if at[middle] < since[row]:
+                begin = middle + 1
+            else:
+                high = middle
+        stop, high = begin, end[row]
+        while stop < high:
+            middle = (stop + high) // 2
+            if at[middle] < now:
+                stop = middle + 1
+            else:
+                high = middle
+
+        # Picked without a branch: which event is of which scope cannot be foretold.
+        own_brand, own_category = brand[row], category[row]
+        mine, related, rivals = 0, 0, 0
+        for e in range(begin, stop):
+            whose = np.int64(owner[e])
+            where = np.int64(category_of[e])
+            if where < 0 and whose >= 0:
+                where = brand_category[whose]
+            in_pair = (whose == own_brand) & (whose >= 0)
+            in_category = (where == own_category) & (where >= 0)
+            listed[_PAIR, mine] = e
+            mine += in_pair
+            listed[_CATEGORY, related] = e
+            related += in_category
+            listed[_RIVAL, rivals] = e
+            rivals += in_category & (not in_pair) & (whose >= 0)
+        length[_PAIR], length[_USER] = mine, stop - begin
+        length[_CATEGORY], length[_RIVAL] = related, rivals
+
+        for scope in range(4):
+            if not fresh[scope]:
+                continue
+            for j in range(of_scope[scope], of_scope[scope + 1]):
+                total[j] = _NEVER if numbers[j, 0] >= _LAST else 0
+                newest[j] = before[j] = _NEVER
+                armed[j] = False
+            if not asked[scope]:
+                continue
+            for what in range(_N_KINDS):
+                earliest[scope, what] = latest[scope, what] = _NEVER
+            for i in range(length[scope]):
+                e = begin + i if scope == _USER else listed[scope, i]
+                what = np.int64(kind[e])
+                if earliest[scope, what] == _NEVER:
+                    earliest[scope, what] = at[e]
+                latest[scope, what] = at[e]
+                key = scope * _N_KINDS + what
+                age = now - at[e]
+                if age > reach[key]:
+                    continue
+                for s in range(first_step[key], first_step[key + 1]):
+                    if steps[s, _CYCLES] == 0:
+                        if age > steps[s, _REACH]:
+                            break
+                    else:
+                        window = max(steps[s, _LEAST], steps[s, _CYCLES] * days)
+                        if age > min(window, steps[s, _MOST]) * _DAY:
+                            continue
+                    j, how, only = steps[s, _NUMBER], steps[s, _HOW], steps[s, _ONLY]
+                    if only == _UNBRANDED and owner[e] >= 0:
+                        continue
+                    if only >= 0 and (channel[e] < 0 or channel_slot[channel[e]] != only):
+                        continue
+                    if steps[s, _AFTER] and not armed[j]:
+                        continue
+                    if how == _COUNT:
+                        total[j] += 1
+                    elif how == _DECAYED:
+                        total[j] += weights[days, steps[s, _HALF_LIFE], age // _DAY]
+                    elif how == _LAST or (how == _FIRST and total[j] == _NEVER):
+                        total[j] = at[e]
+                    elif how == _SUM:
+                        total[j] += value[e]
+                    elif how == _DAYS:
+                        # A clock that is set back over midnight gives two days in turn: keep both.
+                        day = np.int64(local_day[e])
+                        if day != newest[j]:
+                            if day != before[j]:
+                                total[j] += 1
+                            before[j] = newest[j]
+                            newest[j] = day
+                    elif how == _STREAK:
+                        day = np.int64(local_day[e])
+                        if day > newest[j]:
+                            total[j] = total[j] + 1 if day == newest[j] + 1 else 1
+                            newest[j] = day
+                    elif how == _SESSIONS:
+                        if newest[j] == _NEVER or at[e] - newest[j] > _SESSION:
+                            total[j] += 1
+                        newest[j] = at[e]
+                    elif how == _GAP:
+                        if newest[j] != _NEVER:
+                            total[j] = max(total[j], at[e] - newest[j])
+                        newest[j] = at[e]
+                for m in range(first_mark[key], first_mark[key + 1]):
+                    j = marks[m, 0]
+                    armed[j] = True
+                    if marks[m, 1]:
+                        total[j] = _NEVER if numbers[j, 0] >= _LAST else 0
+
+        for i in range(len(ends)):
+            how, scope, found = ends[i, 0], ends[i, 1], _NEVER
+            for k in range(first_end[i], first_end[i + 1]):
+                if how == _LAST:
+                    found = max(found, latest[scope, end_kinds[k]])
+                else:
+                    one = earliest[scope, end_kinds[k]]
+                    if one != _NEVER and (found == _NEVER or one < found):
+                        found = one
+            out[row, ends[i, 2]] = np.nan if found == _NEVER else (now - found) / float(_DAY)
+        for j in range(n_numbers):
+            how = numbers[j, 0]
+            if how >= _LAST:
+                done = np.nan
+                if total[j] != _NEVER:
+                    done = (total[j] if how == _GAP else now - total[j]) / float(_DAY)
+            elif how == _SUM:
+                done = total[j] / float(VALUE_UNIT)
+            elif how == _DECAYED:
+                done = total[j] / float(DECAY_UNIT)
+            else:
+                done = float(total[j])
+            out[row, numbers[j, 1]] = done

@@ -1,0 +1,310 @@
+"""The service knows of users what batch forecasts know: the same numbers, at any moment."""
+
+import json
+import math
+import subprocess
+import sys
+import time
+import timeit
+from pathlib import Path
+
+import lmdb
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from features.attributes import Attribute, Attributes, learn_attributes, with_attributes
+from features.brands import TableSettings
+from features.engine import open_engine
+from features.errors import StoreError
+from features.users import read_users
+from serving.attributes import AttributeColumns, ingest_users
+from serving.event_batches import Event, build_batch
+from serving.history_store import HistoryStore
+from tests.engines import SETTINGS
+from tests.random_logs import DAY, START
+
+ROOT = Path(__file__).parents[1]
+LATER = START + 10_000 * DAY
+TIER = Attributes((Attribute("tier", "user_tier"),))
+
+
+@pytest.fixture(scope="module")
+def engine():
+    with open_engine(SETTINGS, "UTC") as opened:
+        yield opened
+
+
+@pytest.fixture
+def store(tmp_path):
+    with HistoryStore(tmp_path / "history", "UTC", 730, write=True) as opened:
+        yield opened
+
+
+@pytest.fixture
+def read(engine, tmp_path):
+    def of(columns):
+        pq.write_table(pa.table(columns), tmp_path / "users.parquet")
+        return read_users(engine, TableSettings(path="users.parquet"), tmp_path)
+
+    return of
+
+
+def tiers(store, *user_ids, as_of=LATER, attributes=TIER):
+    found = AttributeColumns(store.attributes, attributes).columns(user_ids, as_of)
+    return found["user_tier"].tolist()
+
+
+def random_columns(seed, *, timed, n=400):
+    rng = np.random.default_rng(seed)
+    drawn = pd.DataFrame(
+        {"user_id": [f"u{i}" for i in rng.integers(0, 120, n)], "day": rng.integers(-1, 12, n)}
+    ).drop_duplicates("user_id" if not timed else ["user_id", "day"], ignore_index=True)
+    n = len(drawn)
+    columns = {
+        "user_id": drawn.user_id.to_list(),
+        "grade": rng.choice([1.0, 2.5, -3.0, math.nan, math.inf], n),
+        "exact": rng.random(n),
+        "city": rng.choice(["x", "y", "z", "", "käse's", "北京"], n),
+        "street": [f"street {i}" for i in rng.integers(0, 90, n)],
+        "red_card": rng.random(n) < 0.5,
+    }
+    if timed:
+        instants = [None if day < 0 else START + int(day) * DAY for day in drawn.day]
+        columns["valid_from"] = pa.array(instants, pa.timestamp("us", "UTC"))
+    return columns
+
+
+def offline(engine, users, attributes, moments):
+    asked = pa.table({"user_id": [user for user, _ in moments],
+                      "as_of": [at for _, at in moments], "row": range(len(moments))})  # fmt: skip
+    found = with_attributes(engine, engine.load(asked), users, attributes)
+    table = found.order_by("row").to_pyarrow()
+    return {column: table[column].to_numpy() for column in attributes.columns}
+
+
+@pytest.mark.parametrize("batch_rows", [1, 7, 100_000])
+@pytest.mark.parametrize("timed", [False, True])
+@pytest.mark.parametrize("seed", range(2))
+def test_the_service_has_the_numbers_of_batch_at_any_moment(
+    engine, store, read, seed, timed, batch_rows
+):
+    users = read(random_columns(seed, timed=timed))
+    attributes = learn_attributes(users, START + 6 * DAY)
+    assert len(attributes.columns) == 5
+    n_users = users.table.user_id.nunique().to_pyarrow().as_py()
+    assert ingest_users(engine, users, store.attributes, batch_rows) == n_users
+    rng = np.random.default_rng(seed)
+    edges = rng.integers(-1, 13, 300) * DAY + rng.choice([-1, 0, 1], 300)
+    moments = [
+        (f"u{i}", int(START + edge))
+        for i, edge in zip(rng.integers(0, 130, 300), edges, strict=True)
+    ]
+    batch = offline(engine, users, attributes, moments)
+    user_ids, as_of = zip(*moments, strict=True)
+    columns = AttributeColumns(store.attributes, attributes)
+    served = columns.columns(user_ids, np.array(as_of))
+    assert list(served) == list(batch)
+    for name, values in batch.items():
+        np.testing.assert_array_equal(served[name], values)
+        assert 0 < np.isnan(values).sum() < len(values)
+    alone = columns.columns(user_ids[:1], as_of[0])
+    np.testing.assert_array_equal([*alone.values()], [v[:1] for v in served.values()])
+
+
+def test_a_store_without_users_knows_nothing_of_them(store):
+    assert math.isnan(tiers(store, "a")[0])
+    assert tiers(store) == []
+    assert AttributeColumns(store.attributes, Attributes()).columns(["a"], 0) == {}
+
+
+def test_another_table_takes_the_place_of_the_stored_one_as_a_whole(engine, store, read):
+    for _ in range(3):
+        assert (
+            ingest_users(engine, read({"user_id": ["a", "b"], "tier": [1, 2]}), store.attributes)
+            == 2
+        )
+        assert tiers(store, "b", "a", "b") == [2, 1, 2]
+    ingest_users(engine, read({"user_id": ["c", "b"], "tier": [3, 4]}), store.attributes)
+    np.testing.assert_array_equal(tiers(store, "a", "b", "c"), [math.nan, 4, 3])
+    ingest_users(engine, None, store.attributes)
+    assert np.isnan(tiers(store, "a", "b", "c")).all()
+
+
+def test_a_column_that_is_gone_or_holds_something_else_is_unknown(engine, store, read):
+    ingest_users(engine, read({"user_id": ["a"], "tier": ["1"], "n": [1]}), store.attributes)
+    assert math.isnan(tiers(store, "a")[0])
+    gone = Attributes((Attribute("tier", "user_tier", ("1",)), Attribute("gone", "user_gone"),
+                       Attribute("n", "user_n", ("1",))))  # fmt: skip
+    found = AttributeColumns(store.attributes, gone).columns(["a"], LATER)
+    np.testing.assert_array_equal([*found.values()], [[0], [math.nan], [math.nan]])
+
+
+def test_a_table_that_broke_off_is_never_seen_and_the_next_begins_anew(engine, store, read):
+    ingest_users(engine, read({"user_id": ["a", "b"], "tier": [1, 2]}), store.attributes)
+
+    def broken():
+        yield ["a"], np.array([[0, np.array(9.0).view(np.int64)]])
+        raise RuntimeError("the power went")
+
+    with pytest.raises(RuntimeError, match="the power went"):
+        store.attributes.replace({"user_tier": "number"}, broken())
+    assert tiers(store, "a", "b") == [1, 2]
+    ingest_users(engine, read({"user_id": ["b"], "tier": [3]}), store.attributes)
+    np.testing.assert_array_equal(tiers(store, "a", "b"), [math.nan, 3])
+
+
+def test_of_two_ingests_at_a_time_the_one_that_began_last_counts(engine, store, read):
+    newer = read({"user_id": ["a"], "tier": [2]})
+
+    def overtaken():
+        yield ["a"], np.array([[0, np.array(9.0).view(np.int64)]])
+        ingest_users(engine, newer, store.attributes)
+        yield ["b"], np.array([[0, np.array(9.0).view(np.int64)]])
+
+    with pytest.raises(StoreError, match="another ingest began to store the users' attributes"):
+        store.attributes.replace({"user_tier": "number"}, overtaken())
+    np.testing.assert_array_equal(tiers(store, "a", "b"), [2, math.nan])
+
+
+def test_another_process_sees_the_next_table(engine, store, read):
+    look = """
+        import sys
+        from pathlib import Path
+        from features.attributes import Attribute, Attributes
+        from serving.attributes import AttributeColumns
+        from serving.history_store import HistoryStore
+        with HistoryStore(Path(sys.argv[1]), "UTC", 730, write=False) as store:
+            columns = AttributeColumns(
+                store.attributes, Attributes((Attribute("tier", "user_tier"),)))
+            for _ in sys.stdin:
+                print(columns.columns(["a"], 0)["user_tier"][0], flush=True)
+    """
+    code = "\n".join(line[8:] for line in look.splitlines())
+    command = [sys.executable, "-c", code, str(store.path)]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as reader:
+        seen = []
+        for tier in (None, 1, 2):
+            if tier:
+                users = read({"user_id": ["a"], "tier": [tier]})
+                ingest_users(engine, users, store.attributes)
+            reader.stdin.write("look\n")
+            reader.stdin.flush()
+            seen.append(reader.stdout.readline().strip())
+        reader.stdin.close()
+    assert seen == ["nan", "1.0", "2.0"]
+
+
+def test_the_map_grows_under_a_table_too_large_for_it(engine, tmp_path, read):
+    users = read({"user_id": [f"u{i}" for i in range(30_000)], "tier": range(30_000)})
+    with HistoryStore(tmp_path / "h", "UTC", 730, write=True, first_size=1 << 18) as store:
+        assert ingest_users(engine, users, store.attributes, 5_000) == 30_000
+        assert tiers(store, "u29999", "u0") == [29_999, 0]
+
+
+def test_any_text_is_a_user_and_a_level(engine, store, read):
+    odd = ["\0", "x" * 600, "x" * 511, "用户" * 400, " "]
+    users = read({"user_id": odd, "city": odd})
+    attributes = learn_attributes(users, LATER)
+    ingest_users(engine, users, store.attributes)
+    found = AttributeColumns(store.attributes, attributes).columns(odd, LATER)["user_city"]
+    assert found.tolist() == [sorted(odd).index(text) for text in odd]
+
+
+def test_a_store_that_was_written_before_there_were_attributes_still_answers(engine, store, read):
+    store.append(build_batch([Event("a", "search", START, "b1")], "UTC"))
+    store.close()
+    with lmdb.open(str(store.path), max_dbs=16) as environment:
+        slots = [environment.open_db(name) for name in (b"users_0", b"users_1")]
+        with environment.begin(write=True) as transaction:
+            for slot in slots:
+                transaction.drop(slot)
+    with HistoryStore(store.path, "UTC", 730, write=False) as reader:
+        assert len(reader.histories(["a"])[0]) == 1
+        assert math.isnan(tiers(reader, "a")[0])
+    with HistoryStore(store.path, "UTC", 730, write=True) as writer:
+        ingest_users(engine, read({"user_id": ["a"], "tier": [1]}), writer.attributes)
+        assert tiers(writer, "a") == [1]
+        assert len(writer.histories(["a"])[0]) == 1
+
+
+def test_attributes_of_another_format_are_refused_until_they_are_stored_again(engine, store, read):
+    users = read({"user_id": ["a"], "tier": [1]})
+    ingest_users(engine, users, store.attributes)
+    store.close()
+    with lmdb.open(str(store.path), max_dbs=16) as environment:
+        meta = environment.open_db(b"meta")
+        with environment.begin(write=True, db=meta) as transaction:
+            written = json.loads(transaction.get(b"attributes")) | {"format": 2}
+            transaction.put(b"attributes", json.dumps(written).encode())
+    with HistoryStore(store.path, "UTC", 730, write=True) as opened:
+        with pytest.raises(StoreError, match="stored in format 2 by another version of Stagecast"):
+            tiers(opened, "a")
+        ingest_users(engine, users, opened.attributes)
+        assert tiers(opened, "a") == [1]
+
+
+def test_no_text_of_a_user_lies_in_the_store(engine, store, read):
+    ingest_users(engine, read({"user_id": ["a"], "mail": ["very@private"]}), store.attributes)
+    store.close()
+    assert b"private" not in (store.path / "data.mdb").read_bytes()
+
+
+def test_a_full_request_takes_little_time_beside_the_reads(engine, store, read):
+    n = 2_000
+    rng = np.random.default_rng(0)
+    columns = {"user_id": [f"u{i}" for i in range(n)]}
+    columns |= {f"text{i}": rng.choice([f"t{j}" for j in range(50)], n) for i in range(4)}
+    columns |= {f"number{i}": rng.random(n) for i in range(6)}
+    users = read(columns)
+    ingest_users(engine, users, store.attributes)
+    asked = AttributeColumns(store.attributes, learn_attributes(users, LATER))
+    user_ids = [f"u{i}" for i in rng.permutation(n)[:512]]
+
+    def seconds(work):
+        return min(timeit.repeat(work, number=10, repeat=20, timer=time.process_time)) / 10
+
+    # Alone, and with what a release makes of the rows.
+    reads = seconds(lambda: store.attributes.rows(user_ids))
+    assert seconds(lambda: asked.columns(user_ids, LATER)) - reads < 0.001
+
+
+EVENTS = "user_id,brand_id,kind,occurred_at\nu1,b1,search,2025-01-01\n"
+CONFIG = '[events]\npath = "events.csv"\n'
+USERS = '[users]\npath = "users.csv"\n'
+
+
+@pytest.fixture
+def ingest(tmp_path):
+    """Run the command on a configuration and a users table."""
+    # Here, because the command line brings much along that the other tests do without.
+    from tests.worlds import stagecast
+
+    def run(config, users):
+        (tmp_path / "events.csv").write_text(EVENTS)
+        (tmp_path / "users.csv").write_text(users)
+        (tmp_path / "stagecast.toml").write_text(config)
+        return stagecast("ingest", tmp_path / "stagecast.toml", tmp_path / "events.csv", "--json")
+
+    return run
+
+
+def test_ingest_stores_the_users_of_the_configuration(ingest, tmp_path):
+    for config, described in ((CONFIG + USERS, 2), (CONFIG, 0)):
+        done = ingest(config, "user_id,tier\nu1,3\nu2,4\n")
+        assert done.code == 0
+        assert done.json["users_with_attributes"] == described
+        assert ("no valid_from" in done.err) == bool(described)
+        with HistoryStore(tmp_path / "history", "UTC", 730, write=False) as store:
+            np.testing.assert_array_equal(tiers(store, "u1"), [3 if described else math.nan])
+
+
+def test_a_users_table_that_cannot_be_meant_stops_an_ingest_before_it_stores(ingest, tmp_path):
+    done = ingest(CONFIG + USERS, "user_id,tier\nu1,3\nu1,4\n")
+    assert done.code == 2
+    assert "user 'u1' stands twice" in done.err
+    assert not (tmp_path / "history").exists()
