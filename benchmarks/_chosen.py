@@ -1,9 +1,12 @@
 """The 96 features that are compared: what daily sums of events can say of a midnight."""
 
+from collections.abc import Iterator
 from typing import Final
 
+from features.aggregates import Scope
 from features.catalogue import catalogue
 from features.feature import Feature
+from features.nouns import WHATS, counts, days_since, decays, value_sums
 
 __all__ = ["NAMES", "chosen_features"]
 
@@ -108,12 +111,27 @@ NAMES: Final = (
 """Counts, amounts, active days, decayed counts, days since the first and the last, and ratios of
 these, of the pair, its category and its user.
 
-They are what version 0.1.0 had, but for rivals. What depends on the order of events within a day
-(sessions, "since the last order") is not among them: the plain plan could not say it.
+They are the first hundred that there were, but for rivals, so that years can be compared; the
+catalogue may have left some of them. What depends on the order of events within a day (sessions,
+"since the last order") is not among them: the plain plan could not say it.
 """
+
+_WINDOWS: Final = (1, 3, 7, 30, 90, 180, 365)
+_SCOPES: Final[tuple[Scope, ...]] = ("pair", "category", "user")
 
 
 def chosen_features() -> tuple[Feature, ...]:
     """Return the features of these names."""
-    known = {feature.name: feature for feature in catalogue()}
+    known = {feature.name: feature for feature in (*_possible(), *catalogue())}
     return tuple(known[name] for name in NAMES)
+
+
+def _possible() -> Iterator[Feature]:
+    """Yield every count, decayed count, amount and date of every noun."""
+    for scope in _SCOPES:
+        yield from days_since("last", WHATS, scope)
+        yield from days_since("first", WHATS, scope)
+        yield from value_sums("orders", _WINDOWS, scope)
+        for what in WHATS:
+            yield from counts("trend", what, _WINDOWS, scope)
+            yield from decays("trend", what, (0.25, 1.0), scope)

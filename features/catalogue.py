@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any, Final
 
-from features.aggregates import Aggregate, Window
+from features.aggregates import Aggregate, Scope, Window
 from features.calendar import CALENDAR_COLUMNS
 from features.context import Context, slug
 from features.errors import FeatureError
-from features.feature import Feature, StageAge, in_order
+from features.feature import Feature, in_order
 from features.nouns import (
     WHATS,
     counts,
@@ -26,25 +26,29 @@ from features.nouns import (
 
 __all__ = ["catalogue", "find_features"]
 
-_ALL_WINDOWS: Final = (1, 3, 7, 14, 30, 60, 90, 180)
-_STAGE_STEPS: Final = (1, 3, 7, 14, 30, 60)
+_NO_CONTEXT: Final = Context()
+_SINCE_ORDER: Final[dict[Scope, str]] = {"pair": "for the brand", "category": "in the category"}
 
 
 def _engagement(context: Context) -> Iterator[Feature]:
     group: Final = "engagement"
-    for what in ("impressions", "reads", "deep_acts"):
-        yield from counts(group, what, _ALL_WINDOWS)
-    for what in ("bounces", "light_acts", "collects"):
-        yield from counts(group, what, (7, 30, 90))
-    for what in ("videos", "likes", "comments", "forwards", "follows", "topic_joins", "dislikes"):
-        yield from counts(group, what, (30, 90))
+    yield from counts(group, "impressions", (7, 30, 90))
+    yield from counts(group, "reads", (7, 30, 60))
+    yield from counts(group, "deep_acts", (1, 3, 7, 30, 60, 90, 180))
+    yield from counts(group, "light_acts", (30,))
+    for what in ("bounces", "likes", "collects", "forwards", "follows"):
+        yield from counts(group, what, (30,))
+    for what in ("videos", "comments", "dislikes"):
+        yield from counts(group, what, (90,))
     yield from counts(group, "own_notes", (180,))
-    yield from local_days(group, "active_days", "days", "acts", (7, 14, 30, 60, 90, 180))
-    yield from local_days(group, "active_streak_days", "streak", "acts", (30, 90))
+    yield from local_days(group, "active_days", "days", "acts", (7, 30, 60, 90, 180))
+    yield from local_days(group, "active_streak_days", "streak", "acts", (90,))
     yield from local_days(group, "longest_gap_days", "gap", "acts", (30, 90))
-    yield from local_days(group, "sessions", "sessions", "acts", (1, 7, 30, 90))
-    for what in ("impressions", "reads", "deep_acts", "acts"):
-        yield from decays(group, what, (0.25, 1.0, 2.0))
+    yield from local_days(group, "sessions", "sessions", "acts", (7, 30, 90))
+    yield from decays(group, "impressions", (0.25,))
+    yield from decays(group, "reads", (0.25, 1.0, 2.0))
+    yield from decays(group, "deep_acts", (0.25,))
+    yield from decays(group, "acts", (0.25, 1.0, 2.0))
     for channel in context.channels:
         yield of_kinds(
             group,
@@ -52,13 +56,13 @@ def _engagement(context: Context) -> Iterator[Feature]:
             f"Impressions of the brand by the channel {channel} in the last 30 days",
             Aggregate("count", WHATS["impressions"], window=Window(30), channel=channel),
         )
-    for what in ("impressions", "reads", "deep_acts", "acts"):
-        yield from counts(group, what, (7, 30, 90), "category")
+    yield from counts(group, "impressions", (7, 30, 90), "category")
+    yield from counts(group, "reads", (30,), "category")
+    yield from counts(group, "acts", (7, 90), "category")
     yield from decays(group, "deep_acts", (0.25, 1.0), "category")
     yield from counts(group, "contacts", (1, 7, 30), "user")
     yield from counts(group, "acts", (1, 7, 30, 90), "user")
-    yield from local_days(group, "active_days", "days", "acts", (7, 30, 90), "user")
-    yield from local_days(group, "active_streak_days", "streak", "acts", (30,), "user")
+    yield from local_days(group, "active_days", "days", "acts", (30, 90), "user")
     yield from local_days(group, "sessions", "sessions", "acts", (7, 30), "user")
     yield ratio(
         group,
@@ -83,32 +87,30 @@ def _engagement(context: Context) -> Iterator[Feature]:
 def _search(_: Context) -> Iterator[Feature]:
     group: Final = "search"
     search = WHATS["searches"]
-    yield from counts(group, "searches", _ALL_WINDOWS)
-    yield from decays(group, "searches", (0.25, 1.0, 2.0))
-    yield from counts(group, "searches", (7, 30, 90), "category")
+    yield from counts(group, "searches", (1, 7, 30, 90))
+    yield from decays(group, "searches", (1.0, 2.0))
+    yield from counts(group, "searches", (30, 90), "category")
     yield from decays(group, "searches", (0.25, 1.0), "category")
-    for days in (7, 30):
-        yield of_kinds(
-            group,
-            f"unbranded_searches_{days}d_category",
-            f"Searches for the category without a brand in the last {days} days",
-            Aggregate("count", search, "category", Window(days), unbranded=True),
-        )
-    yield from counts(group, "searches", (7, 30), "user")
-    for days in (7, 30, 90):
+    yield of_kinds(
+        group,
+        "unbranded_searches_30d_category",
+        "Searches for the category without a brand in the last 30 days",
+        Aggregate("count", search, "category", Window(30), unbranded=True),
+    )
+    yield from counts(group, "searches", (7,), "user")
+    for days in (30, 90):
         yield of_kinds(
             group,
             f"rival_searches_{days}d",
             f"Searches for other brands of the category in the last {days} days",
             Aggregate("count", search, "category", Window(days), others=True),
         )
-    for scope, name in (("pair", ""), ("category", "_category")):
+    for scope, where in _SINCE_ORDER.items():
         yield of_kinds(
             group,
-            f"searches_since_order_90d{name}",
-            f"Searches {'for the brand' if scope == 'pair' else 'in the category'} since the last "
-            "order there, in the last 90 days",
-            Aggregate("count", search, scope, Window(90), since=WHATS["orders"]),  # type: ignore[arg-type]
+            f"searches_since_order_90d{'_category' if scope == 'category' else ''}",
+            f"Searches {where} since the last order there, in the last 90 days",
+            Aggregate("count", search, scope, Window(90), since=WHATS["orders"]),
         )
     for days in (30, 90):
         yield ratio(
@@ -123,58 +125,58 @@ def _recency(_: Context) -> Iterator[Feature]:
     yield from days_since(
         "last",
         (
-            "impressions", "reads", "bounces", "light_acts", "deep_acts", "collects", "searches",
-            "views", "carts", "coupons", "orders", "refunds", "own_notes", "acts", "contacts",
+            "impressions",
+            "reads",
+            "bounces",
+            "light_acts",
+            "deep_acts",
+            "collects",
+            "searches",
+            "views",
+            "carts",
+            "coupons",
+            "orders",
+            "acts",
+            "contacts",
         ),
-    )  # fmt: skip
+    )
     yield from days_since("first", ("contacts", "acts", "searches", "orders"))
     yield from days_since("last", ("acts", "deep_acts", "searches", "carts", "orders"), "category")
     yield from days_since("last", ("contacts", "acts", "orders"), "user")
     yield from days_since("first", ("contacts",), "user")
-    yield Feature(
-        "days_in_stage",
-        "recency",
-        "days",
-        "Days, of 1, 3, 7, 14, 30 and 60 the most, that the pair has stood at its stage",
-        StageAge(_STAGE_STEPS),
-    )
 
 
 def _commerce(_: Context) -> Iterator[Feature]:
     group: Final = "commerce"
-    yield from counts(group, "views", (1, 3, 7, 30, 90))
-    yield from counts(group, "carts", (1, 3, 7, 30, 90))
-    yield from counts(group, "coupons", (30, 90))
-    yield from counts(group, "orders", (7, 14, 30, 60, 90, 180, 365))
+    yield from counts(group, "views", (7, 30))
+    yield from counts(group, "carts", (3, 30, 90))
+    yield from counts(group, "coupons", (30,))
+    yield from counts(group, "orders", (30, 60, 90, 180, 365))
     yield from counts(group, "refunds", (180,))
-    for what in ("carts", "coupons"):
-        yield of_kinds(
-            group,
-            f"open_{what}_90d",
-            f"{what.capitalize()} of the brand since the last order, in the last 90 days",
-            Aggregate("count", WHATS[what], window=Window(90), since=WHATS["orders"]),
-        )
+    yield of_kinds(
+        group,
+        "open_carts_90d",
+        "Carts of the brand since the last order, in the last 90 days",
+        Aggregate("count", WHATS["carts"], window=Window(90), since=WHATS["orders"]),
+    )
     yield from local_days(group, "order_days", "days", "orders", (90, 365))
     yield from local_days(group, "longest_order_gap_days", "gap", "orders", (365,))
-    for what in ("views", "carts"):
-        yield from decays(group, what, (0.25, 1.0))
+    yield from decays(group, "views", (1.0,))
+    yield from decays(group, "carts", (0.25, 1.0))
     yield from decays(group, "orders", (0.25, 1.0, 2.0, 4.0))
     yield from value_sums("orders", (30, 90, 180, 365))
-    yield from value_sums("refunds", (365,))
-    yield from counts(group, "views", (7, 30), "category")
-    yield from counts(group, "carts", (7, 30), "category")
-    yield from counts(group, "orders", (7, 30, 90, 365), "category")
+    yield from counts(group, "views", (30,), "category")
+    yield from counts(group, "orders", (30, 365), "category")
     yield from decays(group, "orders", (1.0, 4.0), "category")
     yield from local_days(group, "order_days", "days", "orders", (90,), "category")
-    for days in (30, 90, 365):
-        yield of_kinds(
-            group,
-            f"rival_orders_{days}d",
-            f"Orders of other brands of the category in the last {days} days",
-            Aggregate("count", WHATS["orders"], "category", Window(days), others=True),
-        )
+    yield of_kinds(
+        group,
+        "rival_orders_90d",
+        "Orders of other brands of the category in the last 90 days",
+        Aggregate("count", WHATS["orders"], "category", Window(90), others=True),
+    )
     yield from counts(group, "orders", (7, 30, 90, 365), "user")
-    yield from local_days(group, "order_days", "days", "orders", (30, 90), "user")
+    yield from local_days(group, "order_days", "days", "orders", (90,), "user")
     yield from value_sums("orders", (90,), "user")
     yield ratio(
         group,
@@ -205,23 +207,25 @@ def _commerce(_: Context) -> Iterator[Feature]:
 
 
 def _trend(_: Context) -> Iterator[Feature]:
-    for what in ("impressions", "reads", "deep_acts", "searches", "views", "acts_user"):
-        name = what.removesuffix("_user")
-        suffix = "_user" if what.endswith("_user") else ""
+    for what in ("reads", "deep_acts", "searches"):
         yield ratio(
             "trend",
-            f"{name}_trend{suffix}",
-            f"{name.replace('_', ' ').capitalize()} of 7 days over those of 30 and one"
-            + (", all of the user's" if suffix else ""),
-            f"{name}_7d{suffix} / ({name}_30d{suffix} + 1)",
+            f"{what}_trend",
+            f"{what.replace('_', ' ').capitalize()} of 7 days over those of 30 and one",
+            f"{what}_7d / ({what}_30d + 1)",
         )
-    for what, short, long in (("reads", 30, 90), ("deep_acts", 30, 90), ("orders", 30, 180)):
-        yield ratio(
-            "trend",
-            f"{what}_trend_{long}d",
-            f"{what.replace('_', ' ').capitalize()} of {short} days over those of {long} and one",
-            f"{what}_{short}d / ({what}_{long}d + 1)",
-        )
+    yield ratio(
+        "trend",
+        "orders_trend",
+        "Orders of 30 days over those of 180 and one",
+        "orders_30d / (orders_180d + 1)",
+    )
+    yield ratio(
+        "trend",
+        "acts_trend_user",
+        "The user's acts of 7 days over those of 30 and one",
+        "acts_7d_user / (acts_30d_user + 1)",
+    )
 
 
 def _calendar(_: Context) -> Iterator[Feature]:
@@ -245,7 +249,7 @@ def _profile(context: Context) -> Iterator[Feature]:
 
 
 @cache
-def catalogue(context: Context = Context()) -> tuple[Feature, ...]:
+def catalogue(context: Context = _NO_CONTEXT) -> tuple[Feature, ...]:
     """Return every feature, in the order of the columns."""
     groups: tuple[Callable[[Context], Iterator[Feature]], ...] = (
         _engagement,

@@ -7,7 +7,7 @@ that a feature means the same in training, in a batch and in the service.
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from features.attributes import Attributes, learn_attributes
@@ -31,8 +31,8 @@ class Context:
     """
 
     channels: tuple[str, ...] = ()
-    attributes: Attributes = Attributes()
-    calendar: Calendar = Calendar("UTC")
+    attributes: Attributes = field(default_factory=Attributes)
+    calendar: Calendar = field(default_factory=Calendar)
 
     def as_data(self) -> dict[str, Any]:
         """Return plain data for a release."""
@@ -61,9 +61,7 @@ def slug(text: str) -> str:
     return re.sub(r"[\W_]+", "_", unicodedata.normalize("NFKC", text).lower()).strip("_")
 
 
-def learn_context(
-    events: Any, users: UserTable | None, calendar: Calendar, before: int
-) -> Context:
+def learn_context(events: Any, users: UserTable | None, calendar: Calendar, before: int) -> Context:
     """Return the context as it was known at an instant (microseconds).
 
     A channel has a feature of its own where it brings a hundredth of all impressions or more; at

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -70,7 +70,7 @@ class Dataset:
     stages: StagesSettings
     engine: EngineSettings
     decision_cycle_days: int = 30
-    calendar: CalendarSettings = CalendarSettings()
+    calendar: CalendarSettings = field(default_factory=CalendarSettings)
 
     def stage_model(self) -> tuple[StageModel, str]:
         """Return the stage model and its text."""

@@ -98,8 +98,8 @@ class DuckDBEngine(Engine):
     def catalogue_table(self, name: str, within: Within | None = None) -> Any:
         """Refuse: DuckDB's tables lie in files."""
         raise EventLogError(
-            f'[events] table: {name!r} of what? With [engine] name = "duckdb", [events] path names '
-            "the DuckDB file that holds the table."
+            f"[events] table: {name!r} of what? Name the DuckDB file that holds it in [events] "
+            'path; a table without one is a table of [engine] name = "spark".'
         )
 
     def batches(self, expression: Any, rows: int = STREAM_ROWS) -> Iterator[pa.RecordBatch]:

@@ -8,25 +8,12 @@ from features.aggregates import Aggregate
 from features.errors import FeatureError
 from features.formula import Formula
 
-__all__ = ["Feature", "Group", "Source", "StageAge", "in_order"]
+__all__ = ["Feature", "Group", "Source", "in_order"]
 
-Group = Literal[
-    "engagement", "search", "recency", "commerce", "trend", "calendar", "profile"
-]
+Group = Literal["engagement", "search", "recency", "commerce", "trend", "calendar", "profile"]
 
 
-@dataclass(frozen=True)
-class StageAge:
-    """For how long the pair has stood at its stage.
-
-    The longest of the `steps`, in days, at which, as at all shorter ones, it stood where it
-    stands at ``as_of``; 0 where it already differs at the shortest.
-    """
-
-    steps: tuple[int, ...]
-
-
-Source = Aggregate | Formula | StageAge | str
+Source = Aggregate | Formula | str
 
 
 @dataclass(frozen=True)
@@ -39,8 +26,8 @@ class Feature:
     group : what kind of signal it is.
     unit : "count", "days", "amount", "ratio" or "number".
     sentence : what it says, for people.
-    source : an aggregate of events, a formula of other features, the age of the stage, or the
-        name of a column that the moment brings along (``decision_cycle_days``).
+    source : an aggregate of events, a formula of other features, or the name of a column that
+        the moment brings along (``decision_cycle_days``).
     unknown : what it is where nothing is known; by default what follows from the source.
     """
 
@@ -62,8 +49,6 @@ class Feature:
                 return {"name": self.name, "aggregate": self.source.as_data()}
             case Formula(text):
                 return {"name": self.name, "formula": text}
-            case StageAge(steps):
-                return {"name": self.name, "stage_age": steps}
             case str():
                 return {"name": self.name, "column": self.source}
 
@@ -74,8 +59,6 @@ def _unknown(source: Source) -> str:
             return "missing" if source.unknown is None else "0"
         case Formula():
             return "follows its parts"
-        case StageAge():
-            return "never unknown"
     return "never unknown" if source == "decision_cycle_days" else "missing"
 
 

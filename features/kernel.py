@@ -35,10 +35,12 @@ _PAIR, _USER, _CATEGORY, _RIVAL = range(4)
 _ANY, _UNBRANDED = -1, -2
 _NEVER: Final = np.iinfo(np.int64).min
 _DAY: Final = MICROSECONDS_PER_DAY
+_LOOKBACK: Final = LOOKBACK_DAYS * MICROSECONDS_PER_DAY
 _SESSION: Final = SESSION_MINUTES * 60_000_000
 _N_KINDS: Final = len(KINDS)
 
-# The columns of a step: `number` is what it changes. `only` is a channel's slot, or `_ANY`, or `_UNBRANDED`.
+# The columns of a step: `number` is what it changes; `only` is a channel's slot, or `_ANY`, or
+# `_UNBRANDED`.
 _NUMBER, _HOW, _REACH, _LEAST, _CYCLES, _MOST, _HALF_LIFE, _ONLY, _AFTER = range(9)
 
 
@@ -134,7 +136,7 @@ def _reach(steps: Mapping[int, list[Any]], marks: Mapping[int, list[Any]]) -> In
     reach = np.zeros(4 * _N_KINDS, dtype=np.int64)
     for key, rows in steps.items():
         reach[key] = max(row[_MOST] * _DAY if row[_CYCLES] else row[_REACH] for row in rows)
-    reach[list(marks)] = LOOKBACK_DAYS * _DAY
+    reach[list(marks)] = _LOOKBACK
     return reach
 
 
@@ -181,7 +183,7 @@ def run_program(program: Program, rows: Sequence[Any], order: Ints, out: Any) ->
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _run(  # pragma: no cover
     at: Any, kind: Any, owner: Any, category_of: Any, channel: Any, local_day: Any, value: Any,
-    start: Any, end: Any, brand: Any, category: Any, cycle: Any, as_of: Any, since: Any,
+    start: Any, end: Any, brand: Any, category: Any, cycle: Any, as_of: Any,
     brand_category: Any, channel_slot: Any, order: Any,
     steps: Any, first_step: Any, marks: Any, first_mark: Any, numbers: Any, of_scope: Any,
     reach: Any, ends: Any, end_kinds: Any, first_end: Any, weights: Any, out: Any,
@@ -203,8 +205,7 @@ def _run(  # pragma: no cover
         row = order[place]
         now, days = as_of[row], cycle[row]
         same = last >= 0 and start[row] == start[last] and end[row] == end[last]
-        same = same and now == as_of[last] and since[row] == since[last]
-        same = same and days == cycle[last]
+        same = same and now == as_of[last] and days == cycle[last]
         fresh[_USER] = not same
         fresh[_CATEGORY] = not same or category[row] != category[last]
         last = row
@@ -213,7 +214,7 @@ def _run(  # pragma: no cover
         begin, high = start[row], end[row]
         while begin < high:
             middle = (begin + high) // 2
-            if at[middle] < since[row]:
+            if at[middle] < now - _LOOKBACK:
                 begin = middle + 1
             else:
                 high = middle
@@ -316,7 +317,7 @@ def _run(  # pragma: no cover
                         total[j] = _NEVER if numbers[j, 0] >= _LAST else 0
 
         for i in range(len(ends)):
-            how, scope, found = ends[i, 0], ends[i, 1], _NEVER
+            how, scope, found = ends[i, 0], ends[i, 1], np.int64(_NEVER)
             for k in range(first_end[i], first_end[i + 1]):
                 if how == _LAST:
                     found = max(found, latest[scope, end_kinds[k]])

@@ -50,7 +50,12 @@ WHATS: Final[dict[str, tuple[str, ...]]] = {
 }
 """The nouns that features count, and the kinds of event behind each."""
 
-_CYCLE_WORDS: Final = {0.25: "quarter_cycle", 1.0: "one_cycle", 2.0: "two_cycles", 4.0: "four_cycles"}
+_CYCLE_WORDS: Final = {
+    0.25: "quarter_cycle",
+    1.0: "one_cycle",
+    2.0: "two_cycles",
+    4.0: "four_cycles",
+}
 
 _WHERE: Final = {"pair": "with the brand", "category": "in the category", "user": "of the user"}
 

@@ -1,4 +1,4 @@
-"""Features and stages of moments from packed histories: what training, batches and service share."""
+"""Features and stages of moments from packed histories, in training, batches and the service."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,11 +7,10 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from features.aggregates import LOOKBACK_DAYS, Aggregate
-from features.feature import Feature, StageAge, in_order
+from features.aggregates import Aggregate
+from features.feature import Feature, in_order
 from features.kernel import Program, build_program, run_program
 from features.stages import StageModel
-from features.vocabulary import MICROSECONDS_PER_DAY
 
 __all__ = ["MomentBatch", "OnlineFeatures"]
 
@@ -51,11 +50,6 @@ class MomentBatch:
     channel_slot: Ints = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     columns: Mapping[str, Floats] = field(default_factory=dict)
 
-    @property
-    def since(self) -> Ints:
-        """Shape (n_moments,); what is older is unknown."""
-        return self.as_of - LOOKBACK_DAYS * MICROSECONDS_PER_DAY
-
 
 class OnlineFeatures:
     """Computes features and stages for batches of moments; made once, used for every call.
@@ -78,8 +72,6 @@ class OnlineFeatures:
             self._place.setdefault(aggregate, len(self.features) + len(self._place))
         self._width = max([len(self.features), *(place + 1 for place in self._place.values())])
         self._program = build_program(list(self._place), list(self._place.values()), channels)
-        self._rules = {aggregate: i for i, aggregate in enumerate(stages.aggregates)}
-        self._rules_program = build_program(list(self._rules), list(self._rules.values()), ())
         self._formulas = in_order(self.features)
 
     def values(self, batch: MomentBatch) -> tuple[Floats, Stages]:
@@ -91,13 +83,11 @@ class OnlineFeatures:
             (batch.brand, batch.category, batch.cycle, batch.as_of, batch.start)
         ).astype(np.int64)
         out = _empty(len(order), self._width)
-        _fill(self._program, batch, batch.as_of, order, out)
-        stage = self._stage(out, self._place)
+        _fill(self._program, batch, order, out)
+        stage = self._stage(out)
         place = {feature.name: i for i, feature in enumerate(self.features)}
         for i, feature in enumerate(self.features):
-            if isinstance(feature.source, StageAge):
-                out[:, i] = self._stage_age(feature.source, batch, order, stage)
-            elif feature.source == "decision_cycle_days":
+            if feature.source == "decision_cycle_days":
                 out[:, i] = batch.cycle
             elif isinstance(feature.source, str):
                 out[:, i] = batch.columns[feature.source]
@@ -107,35 +97,16 @@ class OnlineFeatures:
                 out[:, place[name]] = formula.evaluate(parts)
         return out[:, : len(self.features)], stage
 
-    def stages_of(self, batch: MomentBatch) -> Stages:
-        """Return the stages alone."""
-        order = np.lexsort((batch.brand, batch.category, batch.cycle, batch.as_of, batch.start))
-        return self._stages_at(batch.as_of, batch, order.astype(np.int64))
-
-    def _stages_at(self, instants: Ints, batch: MomentBatch, order: Ints) -> Stages:
-        """Return the stages at instants no later than the moments, as seen from these."""
-        out = _empty(len(order), len(self._rules))
-        _fill(self._rules_program, batch, instants, order, out)
-        return self._stage(out, self._rules)
-
-    def _stage(self, out: Floats, place: Mapping[Aggregate, int]) -> Stages:
+    def _stage(self, out: Floats) -> Stages:
         stage = np.zeros(len(out), dtype=np.int8)
         for level, declared in enumerate(self.stages.stages, start=1):
-            stage[declared.holds(lambda a: out[:, place[a]])] = level
+            stage[declared.holds(lambda a: out[:, self._place[a]])] = level
         return stage
 
-    def _stage_age(self, age: StageAge, batch: MomentBatch, order: Ints, stage: Stages) -> Floats:
-        held, stays = np.zeros(len(stage)), np.ones(len(stage), dtype=bool)
-        for days in age.steps:
-            then = batch.as_of - days * MICROSECONDS_PER_DAY
-            stays &= self._stages_at(then, batch, order) == stage
-            held[stays] = days
-        return held
 
-
-def _fill(program: Program, batch: MomentBatch, now: Ints, order: Ints, out: Floats) -> None:
+def _fill(program: Program, batch: MomentBatch, order: Ints, out: Floats) -> None:
     rows = [batch.records[name] for name in _READ]
-    rows += [batch.start, batch.end, batch.brand, batch.category, batch.cycle, now, batch.since]
+    rows += [batch.start, batch.end, batch.brand, batch.category, batch.cycle, batch.as_of]
     run_program(program, [*rows, batch.brand_category, batch.channel_slot], order, out)
 
 

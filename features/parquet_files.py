@@ -136,24 +136,25 @@ def files_within(files: Sequence[Path], within: Within) -> list[Path]:
 
 
 def _may_hold(metadata: Any, schema: pa.Schema, within: Within) -> bool:
-    kind = schema.field(within.column).type if within.column in schema.names else None
+    kind: Any = schema.field(within.column).type if within.column in schema.names else None
+    zoned = pa.types.is_timestamp(kind) and kind.tz
+    span = within.span if zoned else within.span.on_any_clock()
     groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
-    return any(_group_may_hold(group, kind, within) for group in groups)
+    ranges = [_range_of(group, within.column, kind) for group in groups]
+    return any(found is None or span.meets(*found) for found in ranges)
 
 
-def _group_may_hold(group: Any, kind: pa.DataType | None, within: Within) -> bool:
+def _range_of(group: Any, name: str, kind: Any) -> tuple[int, int] | None:
+    """Return the first and the last instant of a row group, in microseconds; None: not known."""
     columns = [group.column(number) for number in range(group.num_columns)]
-    found = [column for column in columns if column.path_in_schema == within.column]
+    found = [column for column in columns if column.path_in_schema == name]
     statistics = found[0].statistics if found else None
     if statistics is None or not statistics.has_min_max or found[0].physical_type == "INT96":
-        return True
-    span = [_micros(value, kind) for value in (statistics.min_raw, statistics.max_raw)]
-    return None in span or within.span.may_meet(*span)
-
-
-def _micros(value: Any, kind: Any) -> int | None:
+        return None
     if pa.types.is_date32(kind):
-        return int(value) * MICROSECONDS_PER_DAY
+        day = MICROSECONDS_PER_DAY
+        return statistics.min_raw * day, statistics.max_raw * day
     if pa.types.is_timestamp(kind):
-        return int(value) * _NANOSECONDS[kind.unit] // 1_000
+        unit = _NANOSECONDS[kind.unit]
+        return statistics.min_raw * unit // 1_000, statistics.max_raw * unit // 1_000
     return None

@@ -207,7 +207,11 @@ def _reason(text: str) -> str:
     if fields:
         return ragged(int(fields.group(2)), int(fields.group(1)))
     known = re.search(r"[^\n]*([Uu]nterminated|unicode|Maximum line size)[^\n]*", text)
-    return known.group(0).strip() if known else text.strip().splitlines()[0]
+    if known:
+        return known.group(0).strip()
+    # Of what Java says, the last cause tells most.
+    causes = re.findall(r"^Caused by: (?:[\w.$]+: )?(.+)$", text, re.MULTILINE)
+    return str(causes[-1]) if causes else text.strip().splitlines()[0]
 
 
 def find_line(path: Path, wanted: Mapping[str, Collection[str]]) -> str:

@@ -9,10 +9,10 @@ import ibis
 from features.instants import EPOCH
 from features.vocabulary import MICROSECONDS_PER_DAY
 
-__all__ = ["SLACK", "Span", "Within"]
+__all__ = ["Span", "Within"]
 
-SLACK: Final = 2 * MICROSECONDS_PER_DAY
-"""More than any zone can move a wall clock, and a date's own day."""
+_A_CLOCK: Final = 2 * MICROSECONDS_PER_DAY
+"""More than any zone moves a wall clock, and a date's own day."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,17 @@ class Span:
             holds &= micros < self.until
         return holds
 
-    def may_meet(self, first: int, last: int) -> bool:
-        """Return whether something from `first` to `last`, by any clock, may lie in the span."""
-        return (self.since is None or last >= self.since - SLACK) and (
-            self.until is None or first < self.until + SLACK
+    def meets(self, first: int, last: int) -> bool:
+        """Return whether something from `first` to `last` may lie in the span."""
+        return (self.since is None or last >= self.since) and (
+            self.until is None or first < self.until
+        )
+
+    def on_any_clock(self) -> "Span":
+        """Return the span with all that a clock of any zone may show in it."""
+        return Span(
+            None if self.since is None else self.since - _A_CLOCK,
+            None if self.until is None else self.until + _A_CLOCK,
         )
 
 
@@ -53,25 +60,22 @@ class Within(NamedTuple):
         if self.column not in source.columns:
             return source
         column = source[self.column]
-        for limit, slack, compare in (
-            (self.span.since, -SLACK, column.__ge__),
-            (self.span.until, SLACK, column.__lt__),
-        ):
-            value = None if limit is None else _as_stored(limit + slack, column.type())
-            if value is not None:
-                source = source.filter(compare(value))
-        return source
+        kind = column.type()
+        zoned = kind.is_timestamp() and kind.timezone is not None
+        span = self.span if zoned else self.span.on_any_clock()
+        since, until = _as_stored(span.since, kind), _as_stored(span.until, kind)
+        source = source if since is None else source.filter(column >= since)
+        return source if until is None else source.filter(column < until)
 
 
-def _as_stored(micros: int, kind: Any) -> Any:
+def _as_stored(micros: int | None, kind: Any) -> Any:
     """Return an instant as a column of instants or days holds it; None for other columns."""
+    if micros is None or not (kind.is_timestamp() or kind.is_date()):
+        return None
     try:
         moment = EPOCH + timedelta(microseconds=micros)
     except OverflowError:
         return None
     if kind.is_date():
         return ibis.literal(moment.date(), "date")
-    if kind.is_timestamp():
-        zoned = kind.timezone is not None
-        return ibis.literal(moment if zoned else moment.replace(tzinfo=None), kind)
-    return None
+    return ibis.literal(moment if kind.timezone else moment.replace(tzinfo=None), kind)

@@ -60,7 +60,8 @@ class _Backend(Backend):  # type: ignore[misc]
 
     def frame(self, expression: Any) -> DataFrame:
         """Return the expression as a frame of Spark."""
-        return self._session.sql(self.compile(expression))
+        frame: DataFrame = self._session.sql(self.compile(expression))
+        return frame
 
     def to_pyarrow(self, expr: Any, /, **_: Any) -> Any:
         """Return the rows, a column, or a value."""
@@ -197,7 +198,8 @@ class SparkEngine(Engine):
 
     def _by_user(self, rows: Any, order: Sequence[str]) -> DataFrame:
         """Return the rows in partitions of whole users, the users in order from one to the next."""
-        frame = self.con.frame(self.adopt(rows)).repartitionByRange(col(order[0]).asc())
+        frame: DataFrame = self.con.frame(self.adopt(rows))
+        frame = frame.repartitionByRange(col(order[0]).asc())
         return frame.sortWithinPartitions(*[col(name).asc_nulls_last() for name in order])
 
     @staticmethod
@@ -249,9 +251,17 @@ def _is_row_wise(expression: Any) -> bool:
 
 def _needed(expression: Any, table: Any) -> list[str]:
     """Return the columns of the table that the expression looks at, or one if it looks at none."""
-    fields = expression.op().find(ops.Field)
-    names = {field.name for field in fields if field.rel == table}
+    names = {f.name for f in expression.op().find(ops.Field) if _columns_of(f.rel) == table}
+    if _columns_of(expression.op()) == table:
+        names |= set(expression.columns)
     return [name for name in table.schema if name in names] or [next(iter(table.schema))]
+
+
+def _columns_of(relation: Any) -> Any:
+    """Return the relation whose columns these are: to filter changes none."""
+    while isinstance(relation, ops.DropColumns | ops.Filter):
+        relation = relation.parent
+    return relation
 
 
 def _unchanged(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -16,7 +16,7 @@ from pyspark.sql.functions import col, expr, lit
 from pyspark.sql.pandas.types import from_arrow_type
 
 from features.errors import EventLogError
-from features.spans import SLACK, Within
+from features.spans import Within
 
 __all__ = ["nearly", "parquet_frame"]
 
@@ -179,19 +179,20 @@ def nearly(frame: DataFrame, within: Within) -> DataFrame:
     if kind is None:
         return frame
     column = col(f"`{within.column.replace('`', '``')}`")
-    since, until = (
-        None if limit is None else _as_read(limit + slack, kind)
-        for limit, slack in ((within.span.since, -SLACK), (within.span.until, SLACK))
-    )
+    zoned = isinstance(kind, pt.TimestampType)
+    span = within.span if zoned else within.span.on_any_clock()
+    since, until = _as_read(span.since, kind), _as_read(span.until, kind)
     frame = frame if since is None else frame.filter(column >= since)
     return frame if until is None else frame.filter(column < until)
 
 
-def _as_read(micros: int, kind: pt.DataType) -> Column | None:
-    instant = expr(f"timestamp_micros({micros})")
+def _as_read(micros: int | None, kind: pt.DataType) -> Column | None:
+    """Return an instant as a column holds it; None for a column that holds no times."""
     match kind:
+        case _ if micros is None:
+            return None
         case pt.TimestampType() | pt.TimestampNTZType() | pt.DateType():
-            return instant.cast(kind)
+            return expr(f"timestamp_micros({micros})").cast(kind)
         case pt.LongType():
             return lit(micros * 1_000)
     return None

@@ -1,6 +1,6 @@
 """A view: everything that decides what is seen of a moment, frozen with a release."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from features.brands import Brands
 from features.context import Context
@@ -17,4 +17,4 @@ class View:
     features: tuple[Feature, ...]
     stages: StageModel
     brands: Brands
-    context: Context = Context()
+    context: Context = field(default_factory=Context)

@@ -19,7 +19,15 @@ from features.vocabulary import MICROSECONDS_PER_DAY
 from models.forecast import Moments
 from models.release import Release
 
-__all__ = ["batches_of_moments", "known_rows", "looked_at", "moments_of", "pairs_before", "read_pairs"]
+__all__ = [
+    "batches_of_moments",
+    "known_rows",
+    "looked_at",
+    "moments_of",
+    "pairs_before",
+    "read_pairs",
+    "said_of",
+]
 
 _KNOWN_USER: Final = "days_since_first_contact_user"
 
@@ -47,6 +55,12 @@ def looked_at(as_of: int, days_after: int = 0) -> Span:
     """Return the part of a log that forecasts at `as_of` look at, and some days after it."""
     day = MICROSECONDS_PER_DAY
     return Span(as_of - LOOKBACK_DAYS * day, as_of + days_after * day)
+
+
+def said_of(data: OpenDataset, release: Release) -> tuple[str, ...]:
+    """Say what was handled when the data was read, and what the release misses in it."""
+    kinds = data.users.kinds if data.users else {}
+    return data.said + release.context.attributes.missing_from(kinds)
 
 
 def pairs_before(data: OpenDataset, as_of: int) -> Any:

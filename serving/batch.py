@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from features.dataset import Dataset, OpenDataset
 from features.errors import ConfigError, EventLogError
 from features.offline import MomentWork, moment_stream
-from models.batch import looked_at, moments_of, pairs_before, read_pairs
+from models.batch import looked_at, moments_of, pairs_before, read_pairs, said_of
 from models.forecast import forecast_columns
 from models.release import Release
 
@@ -76,7 +76,7 @@ def score(
     finally:
         if partial.parent.is_dir():
             partial.unlink(missing_ok=True)
-    said = (*data.said, *("no pair to score",) * (not summary["pairs"]))
+    said = (*said_of(data, release), *("no pair to score",) * (not summary["pairs"]))
     return ScoreSummary(path=out, release=release.name, said=said, **summary)
 
 

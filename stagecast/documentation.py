@@ -9,8 +9,8 @@ from typing import Final
 from features.aggregates import LOOKBACK_DAYS
 from features.catalogue import catalogue
 from features.feature import Feature
-from features.nouns import WHATS
 from features.formula import Formula
+from features.nouns import WHATS
 
 __all__ = ["FEATURE_PAGE", "feature_page"]
 
@@ -23,8 +23,11 @@ _HEAD: Final = """\
 
 A feature is a value of a moment: of a user, a brand and an `as_of`. It is computed from \
 events strictly before `as_of`, and never from what comes later. There are {n} of them, and \
-`stagecast features CONFIG` lists the same ones. Training and batch forecasts compute them \
-with DuckDB, the service with a compiled kernel, from one and the same declaration.
+two kinds more that depend on your data: `impressions_30d_by_{{channel}}` for each channel that \
+brings a hundredth of all impressions or more (eight at most), and `user_{{attribute}}` for each \
+column of the users table. `stagecast features CONFIG` lists those of your log. One compiled \
+kernel computes them, in training, in batches and in the service, from one declaration. What each \
+group is worth stands in [the benchmarks](benchmarks.md).
 
 ## How to read a name
 
@@ -44,10 +47,16 @@ feature looks back more than {lookback} days.
 
 **Decay.** `_decayed` features are counts in which an event weighs less the older it is. Its \
 weight is ½ after one half-life, ¼ after two. `one_cycle`: the half-life is the decision cycle \
-of the pair's category. `quarter_cycle`: a quarter of that. Ages are whole days of 24 hours.
+of the pair's category; `quarter_cycle`, `two_cycles` and `four_cycles` are that many of it. Ages \
+are whole days of 24 hours.
 
-**Days.** `active_days` and `order_days` count distinct local days, in the `time_zone` of the \
-configuration. `days_since` features are exact to the microsecond, as fractions of a day.
+**Days, streaks, sessions and gaps.** `active_days` and `order_days` count distinct local days, in \
+the `time_zone` of the configuration. `active_streak_days` is how many local days without a break \
+the last run of them has. `sessions` are runs of acts of which no two in turn are more than half \
+an hour apart. `longest_gap_days` lies between the two acts in turn that are furthest apart. \
+`days_since` features are exact to the microsecond, as fractions of a day.
+
+**Since the last order.** `open_carts` and `searches_since_order` begin anew with each purchase.
 
 **Where nothing is known.** Counts and amounts are 0. `missing` means that there is no value: \
 the user never did it within {lookback} days. The models tell that apart from every number. A \

@@ -8,10 +8,11 @@ is None here.
 import math
 import re
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pandas as pd
@@ -166,7 +167,7 @@ def aggregate_value(aggregate, events, moment, zone):
             for before, e in zip([None, *chosen], chosen, strict=False)
         )
     if how == "gap":
-        gaps = [days_between(a.at, b.at) for a, b in zip(chosen, chosen[1:], strict=False)]
+        gaps = [days_between(a.at, b.at) for a, b in pairwise(chosen)]
         return max(gaps, default=None)
     if not chosen:
         return None
@@ -199,20 +200,6 @@ def stage_of(model, events, moment, zone):
     return highest
 
 
-def earlier(moment, days):
-    return replace(moment, as_of=moment.as_of - timedelta(days=days))
-
-
-def stage_age(steps, model, events, moment, zone):
-    """The longest step up to which the stage was what it is."""
-    now, held = stage_of(model, events, moment, zone), 0
-    for days in steps:
-        if stage_of(model, events, earlier(moment, days), zone) != now:
-            break
-        held = days
-    return held
-
-
 def calendar_value(name, moment, zone):
     """One column of the calendar, by counting days on the wall."""
     today = moment.as_of.astimezone(zone).date()
@@ -223,7 +210,7 @@ def calendar_value(name, moment, zone):
     return None if name.startswith("days_") else 0
 
 
-def feature_values(features, model, events, moment, zone):
+def feature_values(features, events, moment, zone):
     declared = {feature.name: feature.source for feature in features}
     known = {}
 
@@ -234,8 +221,6 @@ def feature_values(features, model, events, moment, zone):
                 known[name] = moment.cycle
             elif isinstance(source, str):
                 known[name] = calendar_value(source, moment, zone)
-            elif hasattr(source, "steps"):
-                known[name] = stage_age(source.steps, model, events, moment, zone)
             elif hasattr(source, "how"):
                 known[name] = aggregate_value(source, events, moment, zone)
             else:
@@ -256,6 +241,6 @@ def twin_values(log, moments, brands, *, zone="UTC", features=(), stages=()):
         cycle = cycle_of_brand.get(brand, brands.default_cycle)
         moment = Moment(user, brand, category_of_brand.get(brand), cycle, instant(as_of))
         own = [e for e in events if e.user == user and inside(e, moment, 365)]
-        row = feature_values(features, stages[0] if stages else None, own, moment, zone)
+        row = feature_values(features, own, moment, zone)
         rows.append(row | {model.name: stage_of(model, own, moment, zone) for model in stages})
     return pd.DataFrame(rows).astype("float64")

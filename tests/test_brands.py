@@ -62,6 +62,24 @@ def test_a_brands_category_is_its_most_frequent_one_and_the_smallest_of_equals(b
     assert found.cycle() == {"b1": 30, "b2": 30, "b3": 30}
 
 
+def test_a_category_that_changes_is_the_most_frequent_one_before_the_moment(tmp_path):
+    lines = [("tea", 1), ("coffee", 2), ("coffee", 3), ("tea", 4), ("tea", 5), ("", 6), ("", 7)]
+    text = "".join(f"u1,b1,search,2025-01-0{day},{category}\n" for category, day in lines)
+    (tmp_path / "log.csv").write_text(EVENTS.splitlines()[0] + "\n" + text)
+    new_year, day = 1_735_689_600_000_000, 86_400_000_000
+    with open_engine(SETTINGS, "UTC") as engine:
+        log = read_events(engine, EventsSettings(path="log.csv"), tmp_path)
+        found = [
+            read_brands(
+                engine, log.before(new_year + days * day).table, TableSettings(), tmp_path, 30
+            ).category()
+            for days in (0, 1, 2, 3, 4, 5, 7)
+        ]
+    assert [of.get("b1") for of in found] == [
+        None, "tea", "coffee", "coffee", "coffee", "tea", "tea",
+    ]  # fmt: skip
+
+
 def test_the_table_says_category_and_cycle_where_it_knows_them(brands):
     found = brands("brand_id,category_id,decision_cycle_days\nb1,milk,5\nb2,,70\nb3,tea,\n")
     assert found.category() == {"b1": "milk", "b2": "coffee", "b3": "tea"}

@@ -11,10 +11,10 @@ import pytest
 from features.aggregates import Aggregate, Window
 from features.catalogue import catalogue, find_features
 from features.context import Context
-from features.feature import Feature, Group, StageAge, in_order
-from features.nouns import WHATS
 from features.errors import FeatureError
+from features.feature import Feature, Group, in_order
 from features.formula import Formula
+from features.nouns import WHATS
 from features.vocabulary import KIND_CODE, KINDS, kind_mask
 
 COUNTED = [feature for feature in catalogue() if isinstance(feature.source, Aggregate)]
@@ -71,9 +71,10 @@ def test_a_name_says_window_scope_and_unit_of_its_aggregate(feature):
         assert bare.endswith(f"_{source.window.days}d")
     assert STATISTICS.get(source.how, "") in bare
     in_days = ("days", "streak", "gap", "last", "first")
-    assert feature.unit == ("days" if source.how in in_days else "count", "amount")[
-        source.how == "sum"
-    ]
+    assert (
+        feature.unit
+        == ("days" if source.how in in_days else "count", "amount")[source.how == "sum"]
+    )
     assert feature.unknown == ("missing" if source.how in ("last", "first", "gap") else "0")
 
 
@@ -243,6 +244,3 @@ def test_a_feature_of_each_source_can_be_stored():
     assert data[0]["aggregate"]["window"] == {"days": 30, "cycles": 0, "at_most": 365}
     assert data[1] == {"name": "b", "formula": "a_30d / 2"}
     assert data[2] == {"name": "c", "column": "decision_cycle_days"}
-    held = Feature("d", "recency", "days", "", StageAge((1, 7)))
-    assert held.as_data() == {"name": "d", "stage_age": (1, 7)}
-    assert held.unknown == "never unknown"

@@ -532,6 +532,20 @@ def test_events_in_the_far_future_are_read_and_not_seen_before(csv):
     assert counts == [0, 1, 2]
 
 
+def test_clocks_that_go_wrong_leave_events_where_their_instants_are(csv):
+    at = ["1969-12-31T23:59:59.999999Z", "2025-01-02T00:00:00Z", "1970-01-01T00:00:00Z"]
+    _, rows = read(csv(HEADER + "".join(f"u1,b1,search,{text}\n" for text in at)))
+    assert rows.occurred_at.tolist() == [-1, 0, NEW_YEAR + 86_400_000_000]
+    assert rows.local_day.tolist() == [-1, 0, 20090]
+
+
+def test_all_events_of_a_user_with_very_many_are_read(parquet):
+    n = 200_000
+    log, rows = read(parquet(user_id=["busy"] * n, event_id=[f"e{i}" for i in range(n)]))
+    assert rows.event_id.nunique() == n
+    assert log.said == ()
+
+
 # Identity -----------------------------------------------------------------------------------
 
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.nouns import WHATS
 from features.engine import Engine, open_engine
 from features.errors import TrainingError
 from features.instants import datetime_of
+from features.nouns import WHATS
 from tests.engines import SETTINGS, log_of
 from tests.random_logs import DAY, START, micros, random_log
 from training import moments

@@ -277,8 +277,10 @@ def test_files_of_many_kinds_are_one_log_on_both_engines(engines, tmp_path):
 
 @pytest.mark.parametrize("zone", [None, "UTC"])
 def test_nanoseconds_are_cut_off_on_both_engines(engines, tmp_path, zone):
-    at = pa.array([1_999, 999, -1, -1_000, -1_001], pa.timestamp("ns", zone))
-    pq.write_table(columns(5, occurred_at=at), tmp_path / "log.parquet")
+    # Among them an hour that comes twice where there is no zone, and one that never comes.
+    hours = [1_762_047_000 * 10**9, 1_741_487_400 * 10**9]
+    at = pa.array([1_999, 999, -1, -1_000, -1_001, *hours], pa.timestamp("ns", zone))
+    pq.write_table(columns(7, occurred_at=at), tmp_path / "log.parquet")
     logs_of(engines, tmp_path / "log.parquet")
 
 

@@ -14,7 +14,7 @@ from features.errors import TrainingError
 from features.events import log_end
 from features.offline import resolve_moments, with_categories
 from features.vocabulary import MICROSECONDS_PER_DAY
-from models.batch import batches_of_moments, looked_at, pairs_before, read_pairs
+from models.batch import batches_of_moments, looked_at, pairs_before, read_pairs, said_of
 from models.forecast import Forecast
 from models.release import Release
 from training.evaluation import Outcomes, baseline_forecasts, evaluate_forecast, known_horizons
@@ -91,7 +91,7 @@ def evaluate(
     table = transitions.outcomes_within(transitions.outcomes_.table_, known)[asked.stage]
     evaluation = evaluate_forecast(asked.forecast, outcomes, baselines, table)
     skipped = sorted(set(horizons) - set(known))
-    said = (*data.said, *((f"not known yet, and left out: {skipped} days",) if skipped else ()))
+    said = (*said_of(data, release), *((f"not known yet, and left out: {skipped} days",) if skipped else ()))
     return EvaluateResult(release.name, len(asked.ids), evaluation, said)
 
 

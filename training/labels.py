@@ -7,7 +7,6 @@ from typing import Any
 import ibis
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from features.aggregates import LOOKBACK_DAYS, VALUE_UNIT, Aggregate
 from features.engine import Engine
@@ -97,9 +96,7 @@ class StagePaths:
         return held
 
 
-def stage_paths(
-    engine: Engine, events: Any, moments: Any, view: View, days: int
-) -> StagePaths:
+def stage_paths(engine: Engine, events: Any, moments: Any, view: View, days: int) -> StagePaths:
     """Return the stages at ``as_of + 1, 2, ... days``.
 
     A stage changes only where an event enters or leaves a window of a rule, so only these days

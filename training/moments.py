@@ -24,10 +24,10 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
-from features.nouns import WHATS
 from features.engine import Engine
 from features.errors import TrainingError
 from features.instants import datetime_of, micros_of
+from features.nouns import WHATS
 from features.vocabulary import KIND_CODE, MICROSECONDS_PER_DAY
 
 __all__ = ["Grid", "SamplingSettings", "grid_days", "sample_moments"]

@@ -36,9 +36,13 @@ class Tracking:
     Parameters
     ----------
     folder : the configuration's.
+    experiment : where runs are kept.
     """
 
-    def __init__(self, settings: TrackingSettings, folder: Path) -> None:
+    def __init__(
+        self, settings: TrackingSettings, folder: Path, experiment: str = _EXPERIMENT
+    ) -> None:
+        self.experiment = experiment
         for name, value in (
             ("GIT_PYTHON_REFRESH", "quiet"),
             ("MLFLOW_DISABLE_TELEMETRY", "true"),
@@ -63,10 +67,10 @@ class Tracking:
         return MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
 
     def _experiment(self) -> str:
-        found = self._client.get_experiment_by_name(_EXPERIMENT)
+        found = self._client.get_experiment_by_name(self.experiment)
         if found is not None:
             return str(found.experiment_id)
-        return str(self._client.create_experiment(_EXPERIMENT, self._artifacts))
+        return str(self._client.create_experiment(self.experiment, self._artifacts))
 
     def start_run(self, name: str, parameters: Mapping[str, Any]) -> str:
         """Open a run and return its id."""
@@ -80,6 +84,22 @@ class Tracking:
         self, run_id: str, metrics: Mapping[str, float], figures: Mapping[str, Any], release: Path
     ) -> None:
         """Log metrics, pictures and the release's folder, register it, and close the run."""
+        self._log_metrics(run_id, metrics)
+        for name, figure in figures.items():
+            self._client.log_figure(run_id, figure, f"plots/{name}.png")
+        self._client.log_artifacts(run_id, str(release), _RELEASE)
+        self._register(run_id)
+        self._client.set_terminated(run_id, "FINISHED")
+
+    def note_run(
+        self, name: str, parameters: Mapping[str, Any], metrics: Mapping[str, float]
+    ) -> None:
+        """Keep a finished run that has no release."""
+        run_id = self.start_run(name, parameters)
+        self._log_metrics(run_id, metrics)
+        self._client.set_terminated(run_id, "FINISHED")
+
+    def _log_metrics(self, run_id: str, metrics: Mapping[str, float]) -> None:
         from mlflow.entities import Metric
         from mlflow.utils.time import get_current_time_millis
 
@@ -87,11 +107,6 @@ class Tracking:
         self._client.log_batch(
             run_id, metrics=[Metric(name, value, now, 0) for name, value in metrics.items()]
         )
-        for name, figure in figures.items():
-            self._client.log_figure(run_id, figure, f"plots/{name}.png")
-        self._client.log_artifacts(run_id, str(release), _RELEASE)
-        self._register(run_id)
-        self._client.set_terminated(run_id, "FINISHED")
 
     def fail_run(self, run_id: str) -> None:
         """Close a run that did not end well."""
@@ -124,7 +139,7 @@ class Tracking:
         # Who only asks leaves no database behind.
         if self._database is not None and not self._database.exists():
             return []
-        found = self._client.get_experiment_by_name(_EXPERIMENT)
+        found = self._client.get_experiment_by_name(self.experiment)
         if found is None:
             return []
         return list(

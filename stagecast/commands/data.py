@@ -128,10 +128,14 @@ def import_log(
 def features(config: Config, as_json: AsJson = False) -> None:
     """List every feature: name, what it says, unit, and what it is where nothing is known."""
     from features.catalogue import catalogue
+    from features.events import log_end
     from stagecast.configuration import load_configuration
 
-    load_configuration(config).dataset.stage_model()
+    dataset = load_configuration(config).dataset
+    dataset.stage_model()
     terminal = Terminal(as_json)
+    with terminal.progress("Reading the event log"), dataset.open() as data:
+        context = data.context(log_end(data.engine, data.log.table))
     rows = [
         {
             "name": f.name,
@@ -140,7 +144,7 @@ def features(config: Config, as_json: AsJson = False) -> None:
             "unknown": f.unknown,
             "sentence": f.sentence,
         }
-        for f in catalogue()
+        for f in catalogue(context)
     ]
     terminal.table(
         f"{len(rows)} features",
