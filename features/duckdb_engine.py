@@ -64,6 +64,7 @@ class DuckDBEngine(Engine):
         self.con.raw_sql("SET enable_progress_bar = false")
         self.reader = self
         self.time_zone = time_zone
+        self.threads = settings.threads
         self.parquet_files: dict[str, tuple[Sequence[Path], Within | None]] = {}
         self._kept = 0
 

@@ -52,12 +52,14 @@ class Engine(ABC):
         or `keep` bring it to the engine.
     time_zone : instants without a zone are read in it, and local days are its days.
     errors : what the engine raises of sources that cannot be read.
+    threads : how many of them the work of one stream may use.
     """
 
     errors: ClassVar[tuple[type[Exception], ...]]
     con: Any
     reader: "DuckDBEngine"
     time_zone: str
+    threads: int
 
     @abstractmethod
     def adopt(self, expression: Any) -> Any:

@@ -254,8 +254,8 @@ def _run(  # pragma: no cover
                 armed[j] = False
             if not asked[scope]:
                 continue
-            for what in range(_N_KINDS):
-                earliest[scope, what] = latest[scope, what] = _NEVER
+            earliest[scope] = _NEVER
+            latest[scope] = _NEVER
             for i in range(length[scope]):
                 e = begin + i if scope == _USER else listed[scope, i]
                 what = np.int64(kind[e])
@@ -317,7 +317,7 @@ def _run(  # pragma: no cover
                         total[j] = _NEVER if numbers[j, 0] >= _LAST else 0
 
         for i in range(len(ends)):
-            how, scope, found = ends[i, 0], ends[i, 1], np.int64(_NEVER)
+            how, scope, found = ends[i, 0], ends[i, 1], _NEVER
             for k in range(first_end[i], first_end[i + 1]):
                 if how == _LAST:
                     found = max(found, latest[scope, end_kinds[k]])

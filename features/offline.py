@@ -5,7 +5,9 @@ and streams it through `MomentWork`: in this process on one machine, in the exec
 Nothing has to fit into memory but the rows of one user.
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, NamedTuple
 
@@ -128,7 +130,8 @@ def moment_stream(
     )
     seen = _coded(engine, _looked_at(events, moments), of_brand, coding, view.context.channels)
     seen = seen.mutate(**{name: ibis.null(kinds[name]) for name in extra})
-    return ibis.union(seen.select(*asked.columns), asked), MomentWork(view, coding, kept)
+    work = MomentWork(view, coding, kept, engine.threads)
+    return ibis.union(seen.select(*asked.columns), asked), work
 
 
 def _looked_at(events: Any, moments: Any) -> Any:
@@ -212,6 +215,7 @@ class MomentWork:
     view : what is computed.
     coding : of the rows' brands and categories.
     kept : the columns that are carried along.
+    threads : how many parts of the stream are worked on at once.
     """
 
     order: ClassVar[tuple[str, ...]] = ("user_id", "at", "kind")
@@ -220,6 +224,7 @@ class MomentWork:
     view: View
     coding: _Coding
     kept: pa.Schema
+    threads: int = 1
 
     @property
     def carried(self) -> list[str]:
@@ -243,10 +248,15 @@ class MomentWork:
     def values(self, stream: Iterable[pa.RecordBatch]) -> Iterator[MomentValues]:
         """Yield the values of some thousands of moments at a time."""
         online = OnlineFeatures(self.view.features, self.view.stages, self.view.context.channels)
-        for rows in _whole_users(stream):
-            found = self._values(rows, online)
-            if found.rows.num_rows:
-                yield found
+        begun: deque[Future[MomentValues]] = deque()
+        # The kernel lets go of Python's lock, so that threads are cores.
+        with ThreadPoolExecutor(self.threads) as pool:
+            for rows in _whole_users(stream):
+                begun.append(pool.submit(self._values, rows, online))
+                if len(begun) > self.threads:
+                    yield from _some(begun.popleft().result())
+            for future in begun:
+                yield from _some(future.result())
 
     def _values(self, rows: pa.Table, online: OnlineFeatures) -> MomentValues:
         kind = rows["kind"].to_numpy()
@@ -288,6 +298,12 @@ class MomentWork:
         return context.calendar.columns(as_of) | {
             name: moments[name].to_numpy() for name in context.attributes.columns
         }
+
+
+def _some(values: MomentValues) -> Iterator[MomentValues]:
+    """Yield the values if there are any: some users have events and no moment."""
+    if values.rows.num_rows:
+        yield values
 
 
 def _records(rows: pa.Table, kind: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -96,6 +96,8 @@ class SparkEngine(Engine):
         self.session.conf.set("spark.sql.session.timeZone", time_zone)
         self.reader = DuckDBEngine(settings, time_zone, scratch)
         self.time_zone = time_zone
+        # A stream is a task, and Spark counts a thread for each.
+        self.threads = 1
         self._scratch = scratch
         self._kept: dict[str, DataFrame] = {}
         self._catalogue: dict[str, DataFrame] = {}

@@ -78,7 +78,7 @@ def _start(settings: EngineSettings, scratch: Path) -> SparkSession:
     except Exception as error:  # Whatever keeps a machine from running Java.
         raise ConfigError(
             f'[engine] name = "spark": Spark does not start here ({_first_line(error)}). It needs '
-            "Java 17 or newer; or point SPARK_REMOTE or SPARK_CONF_DIR at a cluster."
+            "Java 17 or newer; or point SPARK_CONF_DIR at the configuration of a cluster."
         ) from error
 
 

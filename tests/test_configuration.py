@@ -39,7 +39,7 @@ def test_only_the_events_have_no_default(tmp_path):
     ("text", "said"),
     [
         ("", ["[events]: missing; every configuration needs it"]),
-        ("[events]\n", ["[events] path: missing"]),
+        ("[events]\n", ["[events]: path: missing"]),
         (EVENTS + "[scoring]\n", ["[scoring]: unknown section"]),
         ("color = 1\n" + EVENTS, ["[color]: unknown section"]),
         (EVENTS + "[forecast]\nhorizon = [7]\n",

@@ -22,6 +22,8 @@ from tests.random_logs import (
     RandomWorld,
     instants,
     known_brands,
+    micros,
+    random_log,
     random_world,
 )
 from tests.slow_twin import twin_values
@@ -246,3 +248,29 @@ def test_strangers_and_unheard_brands_know_nothing():
             .all(axis=None)
         )
         assert answer[["days_since_last_search", "order_gap_mean_days"]].isna().all(axis=None)
+
+
+def test_a_user_with_a_hundred_thousand_events_is_one_user_among_others():
+    # More rows than a part of the stream, between users who have few.
+    few, many = random_log(31, n_events=60), random_log(32, n_events=100_000, n_users=1)
+    log = pd.concat([few, many.assign(user_id="u1b", event_id=[f"m{i}" for i in range(len(many))])])
+    log = log.reset_index(drop=True)
+    users = ["u0", "u1", "u1b", "u2"]
+    moments = pd.DataFrame([(u, b, START + 400 * DAY) for u in users for b in ("b0", "b1", "b9")])
+    moments.columns = ["user_id", "brand_id", "as_of"]
+    offline, online = (
+        values(log, moments, known_brands(), zone="UTC")
+        for values in (offline_values, online_values)
+    )
+    assert_the_same_bits(offline, online)
+    assert offline.contacts_30d_user[6] > 5_000
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_log_of_one_day_is_shorter_than_every_window(seed):
+    world = random_world(seed, n_events=200, n_moments=40)
+    day = world.log.occurred_at.dt.normalize().mode()[0]
+    at = day + (world.log.occurred_at - world.log.occurred_at.dt.normalize())
+    hours = START + np.arange(0, 72, 2) * HOUR + (micros(at).min() - START) // DAY * DAY
+    moments = world.moments.iloc[: len(hours)].assign(as_of=hours)
+    assert_all_agree(RandomWorld(world.log.assign(occurred_at=at), moments, world.brands, "UTC"))

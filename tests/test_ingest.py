@@ -10,6 +10,7 @@ import pytest
 
 from features.brands import Brands
 from features.catalogue import catalogue
+from features.context import Context
 from features.engine import open_engine
 from features.history import UNKNOWN
 from features.online import OnlineFeatures
@@ -18,7 +19,7 @@ from serving.event_batches import Event, build_batch
 from serving.history_store import HistoryStore
 from serving.ingest import IngestSummary, ingest_log
 from serving.moment_batches import MomentBatches
-from tests.engines import SETTINGS, log_of, offline_values, stage_model
+from tests.engines import SETTINGS, in_zone, log_of, offline_values, stage_model, view_of
 from tests.random_logs import DAY, START, random_log, random_world
 
 ROOT = Path(__file__).parents[1]
@@ -192,9 +193,12 @@ def test_features_by_way_of_the_store_are_those_of_the_offline_engine(seed, made
     ):
         ingest_log(engine, log_of(engine, log, world.zone), store, batch_rows=100)
         pairs = list(zip(world.moments.user_id, world.moments.brand_id, strict=True))
-        batch = MomentBatches(store, world.brands).build(pairs, world.moments.as_of.to_numpy())
-    matrix, stage = OnlineFeatures(catalogue(), stage_model()).values(batch)
-    names = [feature.name for feature in catalogue()]
+        view = in_zone(view_of(world.brands), world.zone)
+        batches = MomentBatches(store, world.brands, view.context)
+        batch = batches.build(pairs, world.moments.as_of.to_numpy())
+    online = OnlineFeatures(view.features, view.stages, view.context.channels)
+    matrix, stage = online.values(batch)
+    names = [feature.name for feature in view.features]
     np.testing.assert_array_equal(offline[names].to_numpy(), matrix)
     np.testing.assert_array_equal(offline["stage"], stage)
 
@@ -203,7 +207,7 @@ BRANDS = Brands(("b1", "b2", "b3"), ("c1", "c2", None), (5, 70, 30), 21)
 
 
 def test_a_pair_has_its_brands_codes_category_and_cycle(store):
-    moments = MomentBatches(store, BRANDS)
+    moments = MomentBatches(store, BRANDS, Context())
     store.append(build_batch([Event("u1", "search", START, "b2", "c9")], ZONE))
     pairs = [("u1", "b2"), ("u1", "b1"), ("nobody", "b3"), ("u1", "unheard")]
     batch = moments.build(pairs, START + 1)
@@ -216,7 +220,7 @@ def test_a_pair_has_its_brands_codes_category_and_cycle(store):
 
 
 def test_brands_and_categories_that_come_later_get_their_codes(store):
-    moments = MomentBatches(store, BRANDS)
+    moments = MomentBatches(store, BRANDS, Context())
     moments.build([("u1", "b1")], START)
     later = [Event("u1", "search", START, "new"), Event("u1", "search", START, "b1", "c1")]
     store.append(build_batch(later, ZONE))
@@ -228,7 +232,7 @@ def test_brands_and_categories_that_come_later_get_their_codes(store):
 
 
 def test_no_pairs_make_no_moments(store):
-    batch = MomentBatches(store, BRANDS).build([], START)
+    batch = MomentBatches(store, BRANDS, Context()).build([], START)
     matrix, stage = OnlineFeatures(catalogue(), stage_model()).values(batch)
     assert (matrix.shape, stage.shape) == ((0, len(catalogue())), (0,))
 
@@ -236,7 +240,8 @@ def test_no_pairs_make_no_moments(store):
 def test_a_pair_alone_has_the_values_that_it_has_in_a_batch(engine, store):
     log = random_log(9)
     ingest(engine, store, log)
-    moments, online = MomentBatches(store, BRANDS), OnlineFeatures(catalogue(), stage_model())
+    moments = MomentBatches(store, BRANDS, Context())
+    online = OnlineFeatures(catalogue(), stage_model())
     pairs = [(u, b) for u in ("u1", "u2", "nobody", "u1") for b in ("b1", "b0", "unheard")]
     together, stages = online.values(moments.build(pairs, START + 400 * DAY))
     for i, pair in enumerate(pairs):

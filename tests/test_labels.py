@@ -7,7 +7,7 @@ import pytest
 
 from features.engine import open_engine
 from features.offline import resolve_moments, with_categories
-from tests.engines import SETTINGS, log_of, stage_model
+from tests.engines import SETTINGS, log_of, stage_model, view_of
 from tests.random_logs import DAY, START, instants, micros, random_world
 from tests.slow_twin import twin_values
 from training.fit import Learner
@@ -78,6 +78,7 @@ def test_a_horizon_is_half_open_to_the_microsecond(age, time, spent):
 def test_stages_are_followed_as_if_each_day_were_a_moment_of_its_own(seed, model):
     world = random_world(seed, n_events=500, n_moments=24)
     stages = stage_model(model)
+    view = view_of(world.brands, features=(), stages=stages)
     every = pd.concat([
         world.moments.assign(as_of=world.moments.as_of + day * DAY) for day in range(DAYS + 1)
     ])  # fmt: skip
@@ -85,7 +86,7 @@ def test_stages_are_followed_as_if_each_day_were_a_moment_of_its_own(seed, model
     by_day = twin[stages.name].to_numpy(dtype=np.int64).reshape(DAYS + 1, -1).T
     paths = asked_of(
         world.log, world.moments, world.brands, world.zone,
-        lambda engine, events, asked: stage_paths(engine, events, asked, stages, DAYS),
+        lambda engine, events, asked: stage_paths(engine, events, asked, view, DAYS),
     )  # fmt: skip
     start = by_day[:, 0]
     np.testing.assert_array_equal(paths.held(start, range(1, DAYS + 1)), by_day[:, 1:])

@@ -55,8 +55,8 @@ def names_in(folder: Path) -> set[str]:
 
 def test_a_release_is_text_and_json_and_no_code(release):
     assert names_in(release) == {
-        "release.json", "cells.json", "brands.json", "stages.toml", "purchase.txt",
-        "next_stage.txt", "stage_held.txt", "value.txt",
+        "release.json", "cells.json", "brands.json", "context.json", "stages.toml",
+        "purchase.txt", "next_stage.txt", "stage_held.txt", "value.txt",
     }  # fmt: skip
     for file in release.iterdir():
         file.read_text(encoding="utf-8")

@@ -91,7 +91,10 @@ def evaluate(
     table = transitions.outcomes_within(transitions.outcomes_.table_, known)[asked.stage]
     evaluation = evaluate_forecast(asked.forecast, outcomes, baselines, table)
     skipped = sorted(set(horizons) - set(known))
-    said = (*said_of(data, release), *((f"not known yet, and left out: {skipped} days",) if skipped else ()))
+    said = (
+        *said_of(data, release),
+        *((f"not known yet, and left out: {skipped} days",) if skipped else ()),
+    )
     return EvaluateResult(release.name, len(asked.ids), evaluation, said)
 
 
