@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from features.aggregates import Aggregate, Scope, Window
 from features.calendar import CALENDAR_COLUMNS
-from features.context import Context, slug
+from features.context import Context
 from features.errors import FeatureError
 from features.feature import Feature, in_order
 from features.nouns import (
@@ -23,6 +23,7 @@ from features.nouns import (
     ratio,
     value_sums,
 )
+from features.vocabulary import slug
 
 __all__ = ["catalogue", "find_features"]
 

@@ -4,8 +4,6 @@ Channels and levels of attributes are those that were seen before T, frozen with
 that a feature means the same in training, in a batch and in the service.
 """
 
-import re
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -13,9 +11,9 @@ from typing import Any, Final
 from features.attributes import Attributes, learn_attributes
 from features.calendar import Calendar
 from features.users import UserTable
-from features.vocabulary import KIND_CODE
+from features.vocabulary import KIND_CODE, slug
 
-__all__ = ["Context", "learn_context", "slug"]
+__all__ = ["Context", "learn_context"]
 
 _LEAST_SHARE: Final = 0.01
 _MOST_CHANNELS: Final = 8
@@ -50,15 +48,6 @@ class Context:
             Attributes.from_data(data["attributes"]),
             Calendar.from_data(data["calendar"]),
         )
-
-
-def slug(text: str) -> str:
-    """Return a text as a part of a column's name; letters may be of any script.
-
-    >>> slug("Feed-Ad"), slug("开屏 广告")
-    ('feed_ad', '开屏_广告')
-    """
-    return re.sub(r"[\W_]+", "_", unicodedata.normalize("NFKC", text).lower()).strip("_")
 
 
 def learn_context(events: Any, users: UserTable | None, calendar: Calendar, before: int) -> Context:

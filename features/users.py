@@ -1,8 +1,6 @@
 """Users: the table of what is known of them beside their events, read and checked."""
 
-import re
 import sys
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ from features.brands import TableSettings
 from features.engine import Engine
 from features.errors import EventLogError
 from features.sources import broken_source, find_line, id_text, read_source, source_files
+from features.vocabulary import slug
 
 __all__ = ["MOST_ATTRIBUTES", "Kind", "UserTable", "attribute_column", "read_users"]
 
@@ -58,9 +57,8 @@ def attribute_column(name: str) -> str:
     >>> attribute_column("Age band"), attribute_column("user_grade"), attribute_column("性别")
     ('user_age_band', 'user_grade', 'user_性别')
     """
-    text = unicodedata.normalize("NFKC", name).lower()
-    slug = re.sub(r"[\W_]+", "_", text).strip("_")
-    return slug if slug.startswith("user_") else f"user_{slug}"
+    part = slug(name)
+    return part if part.startswith("user_") else f"user_{part}"
 
 
 def read_users(engine: Engine, settings: TableSettings, folder: Path) -> UserTable | None:

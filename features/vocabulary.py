@@ -3,6 +3,8 @@
 The order is part of the contract: events at one instant stand in the order of their kinds.
 """
 
+import re
+import unicodedata
 from typing import Final
 
 __all__ = [
@@ -13,6 +15,7 @@ __all__ = [
     "OPTIONAL_COLUMNS",
     "REQUIRED_COLUMNS",
     "kind_mask",
+    "slug",
 ]
 
 REQUIRED_COLUMNS: Final = ("user_id", "brand_id", "kind", "occurred_at")
@@ -55,3 +58,12 @@ MICROSECONDS_PER_DAY: Final = 86_400_000_000
 def kind_mask(kinds: tuple[str, ...]) -> int:
     """Return the kinds as bits: bit ``KIND_CODE[kind]`` is set for each of them."""
     return sum(1 << KIND_CODE[kind] for kind in kinds)
+
+
+def slug(text: str) -> str:
+    """Return a text as a part of a column's name; letters may be of any script.
+
+    >>> slug("Feed-Ad"), slug("开屏 广告")
+    ('feed_ad', '开屏_广告')
+    """
+    return re.sub(r"[\W_]+", "_", unicodedata.normalize("NFKC", text).lower()).strip("_")

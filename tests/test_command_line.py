@@ -376,9 +376,10 @@ def test_ingest_counts_what_it_stores_and_a_second_time_stores_nothing(mine):
     first = stagecast("ingest", mine.config, log, "--json")
     assert first.code == 0, first.err
     rows = len(pd.read_parquet(log))
-    assert first.json == {"stored": rows, "repeated": 0, "too_old": 0, "users": 30}
+    counts = {"too_old": 0, "users": 30, "users_with_attributes": 0}
+    assert first.json == {"stored": rows, "repeated": 0, **counts}
     second = stagecast("ingest", mine.config, log, "--json")
-    assert second.json == {"stored": 0, "repeated": rows, "too_old": 0, "users": 30}
+    assert second.json == {"stored": 0, "repeated": rows, **counts}
     assert "does not exist" in refusal("ingest", mine.config, mine.folder / "nothing.csv")
 
 

@@ -163,7 +163,7 @@ def truth(world: TrainedWorld) -> pd.DataFrame:
         for h, x in enumerate(REPORTED)
         for k, name in enumerate(("stay", *said_names(world), "lapse"))
     }
-    found = truth.merge(ids.assign(**columns), on=["user_id", "brand_id", "as_of"])
+    found = truth.merge(ids.to_pandas().assign(**columns), on=["user_id", "brand_id", "as_of"])
     assert len(found) == len(truth)
     return found
 

@@ -49,6 +49,8 @@ def engines() -> Iterator[dict[str, Engine]]:
     ):
         patch.setenv("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
         with open_engine(SETTINGS["spark"], ZONE) as spark:
+            # Nor is it worth compiling what runs once; whole runs are tested as they are.
+            spark.session.conf.set("spark.sql.codegen.wholeStage", "false")
             yield {"duckdb": duckdb, "spark": spark}
 
 

@@ -46,6 +46,9 @@ def spark() -> Iterator[Engine]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
         with open_engine(settings, ZONE) as engine:
+            # Small plans are not worth compiling, nor planning twice.
+            engine.session.conf.set("spark.sql.codegen.wholeStage", "false")
+            engine.session.conf.set("spark.sql.adaptive.enabled", "false")
             yield engine
 
 
@@ -146,7 +149,7 @@ def test_spark_has_exactly_the_events_of_a_span_too(spark, duck, tmp_path, clock
     )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(
     at=st.lists(st.integers(-3 * DAY // HOUR, 3 * DAY // HOUR), min_size=1),
     since=st.integers(-3, 3), days=st.integers(0, 3),
