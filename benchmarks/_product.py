@@ -31,7 +31,7 @@ def product_build(folder: Path, moments: Path, out: Path, everything: bool = Fal
         context = data.context(LAST_DAY)
         features = catalogue(context) if everything else chosen_features()
         view = View(features, dataset.stage_model()[0], data.brands(LAST_DAY), context)
-        asked = read_source(data.engine, moments, "moments").select(*_KEYS)
+        asked = data.engine.adopt(read_source(data.engine, moments, "moments").select(*_KEYS))
         names = [feature.name for feature in features]
         schema = pa.schema(
             [

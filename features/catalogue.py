@@ -229,8 +229,8 @@ def _trend(_: Context) -> Iterator[Feature]:
     )
 
 
-def _calendar(_: Context) -> Iterator[Feature]:
-    for name, unit, sentence, unknown in CALENDAR_COLUMNS:
+def _calendar(context: Context) -> Iterator[Feature]:
+    for name, unit, sentence, unknown in CALENDAR_COLUMNS if context.seasons else ():
         yield Feature(name, "calendar", unit, sentence, name, unknown)
 
 

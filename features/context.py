@@ -11,12 +11,13 @@ from typing import Any, Final
 from features.attributes import Attributes, learn_attributes
 from features.calendar import Calendar
 from features.users import UserTable
-from features.vocabulary import KIND_CODE, slug
+from features.vocabulary import KIND_CODE, MICROSECONDS_PER_DAY, slug
 
 __all__ = ["Context", "learn_context"]
 
 _LEAST_SHARE: Final = 0.01
 _MOST_CHANNELS: Final = 8
+_SEASONS_DAYS: Final = 730
 
 
 @dataclass(frozen=True)
@@ -26,11 +27,14 @@ class Context:
     Parameters
     ----------
     channels : the channels that bring impressions, sorted.
+    seasons : whether the calendar has features: only where the log has seen it twice can what a
+        campaign does be told from what else is peculiar to its date.
     """
 
     channels: tuple[str, ...] = ()
     attributes: Attributes = field(default_factory=Attributes)
     calendar: Calendar = field(default_factory=Calendar)
+    seasons: bool = True
 
     def as_data(self) -> dict[str, Any]:
         """Return plain data for a release."""
@@ -38,6 +42,7 @@ class Context:
             "channels": list(self.channels),
             "attributes": self.attributes.as_data(),
             "calendar": self.calendar.as_data(),
+            "seasons": self.seasons,
         }
 
     @classmethod
@@ -47,6 +52,7 @@ class Context:
             tuple(data["channels"]),
             Attributes.from_data(data["attributes"]),
             Calendar.from_data(data["calendar"]),
+            bool(data["seasons"]),
         )
 
 
@@ -54,13 +60,13 @@ def learn_context(events: Any, users: UserTable | None, calendar: Calendar, befo
     """Return the context as it was known at an instant (microseconds).
 
     A channel has a feature of its own where it brings a hundredth of all impressions or more; at
-    most eight do, the most frequent ones (ties: the smallest text).
+    most eight do, the most frequent ones (ties: the smallest text). The calendar has features where
+    the log goes back two years.
     """
-    seen = events.filter(
-        events.occurred_at < before,
-        events.kind == KIND_CODE["impression"],
-        events.channel.notnull(),
-    )
+    past = events.filter(events.occurred_at < before)
+    first = past.occurred_at.min().to_pyarrow().as_py()
+    seasons = first is not None and before - first >= _SEASONS_DAYS * MICROSECONDS_PER_DAY
+    seen = past.filter(past.kind == KIND_CODE["impression"], past.channel.notnull())
     rows = seen.group_by("channel").aggregate(n=seen.count()).to_pyarrow().to_pylist()
     rows.sort(key=lambda row: (-row["n"], row["channel"]))
     least = _LEAST_SHARE * sum(row["n"] for row in rows)
@@ -70,4 +76,4 @@ def learn_context(events: Any, users: UserTable | None, calendar: Calendar, befo
         if row["n"] >= least and slug(row["channel"]):
             named.setdefault(slug(row["channel"]), row["channel"])
     channels = tuple(sorted(list(named.values())[:_MOST_CHANNELS]))
-    return Context(channels, learn_attributes(users, before), calendar)
+    return Context(channels, learn_attributes(users, before), calendar, seasons)

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self, TypeAlias
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field
 
 from features.errors import ConfigError
@@ -103,14 +102,6 @@ class Engine(ABC):
         schema : of the batches that `work` yields.
         order : the columns to sort by, unknown ones last; the first is ``user_id``.
         """
-
-    def map_users_to(
-        self, rows: Any, work: UserWork, schema: pa.Schema, order: Sequence[str], path: Path
-    ) -> None:
-        """Write what `map_users` would yield to a Parquet file."""
-        with pq.ParquetWriter(path, schema) as writer:
-            for batch in self.map_users(rows, work, schema, order):
-                writer.write_batch(batch)
 
     @staticmethod
     @abstractmethod

@@ -295,9 +295,8 @@ class MomentWork:
 
     def _columns(self, moments: pa.Table, as_of: Ints) -> dict[str, Floats]:
         context = self.view.context
-        return context.calendar.columns(as_of) | {
-            name: moments[name].to_numpy() for name in context.attributes.columns
-        }
+        attributes = {name: moments[name].to_numpy() for name in context.attributes.columns}
+        return attributes | (context.calendar.columns(as_of) if context.seasons else {})
 
 
 def _some(values: MomentValues) -> Iterator[MomentValues]:

@@ -22,7 +22,7 @@ from features.errors import EventLogError
 from features.spans import Within
 from features.spark_session import open_session, quiet_pandas
 from features.spark_sources import nearly, parquet_frame
-from features.spark_work import PACKED, Conformed, Packed, RowWork, unpacked
+from features.spark_work import PACKED, Packed, RowWork, unpacked
 
 with quiet_pandas():
     from ibis.backends.pyspark import Backend
@@ -183,20 +183,6 @@ class SparkEngine(Engine):
     ) -> Iterator[pa.RecordBatch]:
         """Send the rows through `work`, user by user, and yield what comes of them, in order."""
         yield from _streamed(self._by_user(rows, order), work, schema)
-
-    def map_users_to(
-        self, rows: Any, work: UserWork, schema: pa.Schema, order: Sequence[str], path: Path
-    ) -> None:
-        """Write what `map_users` would yield to a Parquet file, or a folder.
-
-        A path without the suffix ``.parquet`` becomes a folder, of files in the order of users:
-        the executors write them themselves.
-        """
-        if path.suffix == ".parquet":
-            super().map_users_to(rows, work, schema, order, path)
-            return
-        frame = _mapped(self._by_user(rows, order), Conformed(work, schema), schema)
-        frame.write.parquet(path.absolute().as_uri())
 
     def _by_user(self, rows: Any, order: Sequence[str]) -> DataFrame:
         """Return the rows in partitions of whole users, the users in order from one to the next."""

@@ -10,7 +10,7 @@ import pyarrow as pa
 if TYPE_CHECKING:
     from features.engine import UserWork
 
-__all__ = ["PACKED", "Conformed", "Packed", "RowWork", "unpacked"]
+__all__ = ["PACKED", "Packed", "RowWork", "unpacked"]
 
 PACKED = pa.schema([("stream", pa.binary())])
 """Batches as rows of bytes: Spark can keep these, and bring them home one by one, in order."""
@@ -41,19 +41,6 @@ class RowWork:
                 con.register(self.source, batch)
                 result = con.sql(self.query).to_arrow_table()
                 yield from result.cast(self.schema).to_batches()
-
-
-@dataclass(frozen=True)
-class Conformed:
-    """Work whose batches have the types that it promises, so that Spark can read them."""
-
-    work: "UserWork"
-    schema: pa.Schema
-
-    def __call__(self, batches: Batches) -> Batches:
-        """Yield what the work yields."""
-        for batch in self.work(batches):
-            yield batch.cast(self.schema)
 
 
 @dataclass(frozen=True)

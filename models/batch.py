@@ -88,7 +88,7 @@ def read_pairs(data: OpenDataset, path: Any) -> Any:
     empty = pairs.filter(pairs.user_id.isnull() | pairs.brand_id.isnull()).count()
     if empty.to_pyarrow().as_py():
         raise EventLogError(f"--pairs: {path} has rows without a user or a brand; take them out.")
-    return pairs.distinct()
+    return data.engine.adopt(pairs.distinct())
 
 
 def batches_of_moments(

@@ -66,7 +66,7 @@ class MomentBatches:
         rows = [codes.rows.get(brand, unknown) for _, brand in pairs]
         brand, category, cycle = np.array(rows, dtype=np.int64).reshape(-1, 3).T.copy()
         instants = np.broadcast_to(np.asarray(as_of, dtype=np.int64), (len(pairs),)).copy()
-        calendar = self.context.calendar.columns(instants)
+        calendar = self.context.calendar.columns(instants) if self.context.seasons else {}
         return MomentBatch(
             records,
             start,

@@ -25,7 +25,8 @@ A feature is a value of a moment: of a user, a brand and an `as_of`. It is compu
 events strictly before `as_of`, and never from what comes later. There are {n} of them, and \
 two kinds more that depend on your data: `impressions_30d_by_{{channel}}` for each channel that \
 brings a hundredth of all impressions or more (eight at most), and `user_{{attribute}}` for each \
-column of the users table. `stagecast features CONFIG` lists those of your log. One compiled \
+column of the users table. Those of the calendar are there where the log goes back two years \
+before T. `stagecast features CONFIG` lists those of your log. One compiled \
 kernel computes them, in training, in batches and in the service, from one declaration. What each \
 group is worth stands in [the benchmarks](benchmarks.md).
 

@@ -7,7 +7,7 @@ Where a program is missing, the tests that need it are skipped and say so. With
 import os
 import shutil
 import warnings
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from zoneinfo import ZoneInfo
@@ -85,6 +85,19 @@ def pytest_make_parametrize_id(val: object) -> str | None:
     """Features, stage models and files stand in a test's id by their name."""
     name = getattr(val, "name", None)
     return name if isinstance(name, str) else None
+
+
+@pytest.fixture(scope="session")
+def spark_runs() -> Iterator[None]:
+    """Spark, started once: the engines of all tests attach to it."""
+    from features.engine import EngineSettings, open_engine
+
+    with pytest.MonkeyPatch.context() as patch:
+        # Java compiles its own code half as long; no test runs for long enough to gain by more.
+        patch.setenv("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
+        settings = EngineSettings(name="spark", threads=2, memory_gb=1.0)
+        with open_engine(settings, "UTC"):
+            yield
 
 
 @pytest.fixture(scope="session")

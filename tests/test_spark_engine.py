@@ -28,7 +28,7 @@ from tests.random_logs import DAY, START, random_log
 from training.labels import purchases_after
 from training.moments import SamplingSettings, grid_days, sample_moments
 
-pytestmark = pytest.mark.needs("java")
+pytestmark = [pytest.mark.needs("java"), pytest.mark.usefixtures("spark_runs")]
 
 ZONE = "America/New_York"
 AS_OF = START + 40 * DAY
@@ -222,15 +222,6 @@ def test_users_stream_through_both_engines_whole_sorted_and_in_one_order(engines
     assert users == sorted(set(users), key=lambda user: user.encode())
     assert len(users) == 40
     assert all(told.startswith("True ") for told in one["told"].to_pylist())
-
-
-def test_executors_write_parts_that_are_together_what_duckdb_writes(engines, logs, tmp_path):
-    whole, parts = tmp_path / "whole.parquet", tmp_path / "parts"
-    for engine, path in ((engines["duckdb"], whole), (engines["spark"], parts)):
-        name = "spark" if engine is engines["spark"] else "duckdb"
-        engine.map_users_to(logs[name].table.select(*ORDER), Spans(), SCHEMA, ORDER, path)
-    written = pa.concat_tables(pq.read_table(file) for file in sorted(parts.glob("*.parquet")))
-    assert written.cast(SCHEMA).equals(pq.read_table(whole))
 
 
 def test_batches_come_in_order_and_are_no_larger_than_asked(spark, logs):

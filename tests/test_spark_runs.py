@@ -19,7 +19,7 @@ from tests.worlds import quiet
 from training.moments import SamplingSettings
 from training.table import build_training_table
 
-pytestmark = pytest.mark.needs("java")
+pytestmark = [pytest.mark.needs("java"), pytest.mark.usefixtures("spark_runs")]
 
 SPARK = EngineSettings(name="spark", threads=2, memory_gb=1.0)
 

@@ -41,15 +41,13 @@ def duck() -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="module")
-def spark() -> Iterator[Engine]:
+def spark(spark_runs: None) -> Iterator[Engine]:
     settings = EngineSettings(name="spark", threads=1, memory_gb=1.0)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
-        with open_engine(settings, ZONE) as engine:
-            # Small plans are not worth compiling, nor planning twice.
-            engine.session.conf.set("spark.sql.codegen.wholeStage", "false")
-            engine.session.conf.set("spark.sql.adaptive.enabled", "false")
-            yield engine
+    with open_engine(settings, ZONE) as engine:
+        # Small plans are not worth compiling, nor planning twice.
+        engine.session.conf.set("spark.sql.codegen.wholeStage", "false")
+        engine.session.conf.set("spark.sql.adaptive.enabled", "false")
+        yield engine
 
 
 @pytest.fixture(params=["duck", pytest.param("spark", marks=pytest.mark.needs("java"))])

@@ -93,7 +93,7 @@ def ingest(
     configuration = load_configuration(config)
     terminal = Terminal(as_json)
     settings = configuration.settings
-    log_settings = settings.events.model_copy(update={"path": str(events.resolve())})
+    log_settings = settings.events.model_copy(update={"path": str(events.resolve()), "table": None})
     zone = settings.events.time_zone
     with (
         terminal.progress("Reading the event log") as progress,
