@@ -87,7 +87,11 @@ class OnlineFeatures:
         stage = self._stage(out)
         place = {feature.name: i for i, feature in enumerate(self.features)}
         for i, feature in enumerate(self.features):
-            if feature.source == "decision_cycle_days":
+            if isinstance(feature.source, Aggregate):
+                # Of features that count the same, the kernel fills one.
+                if self._place[feature.source] != i:
+                    out[:, i] = out[:, self._place[feature.source]]
+            elif feature.source == "decision_cycle_days":
                 out[:, i] = batch.cycle
             elif isinstance(feature.source, str):
                 out[:, i] = batch.columns[feature.source]

@@ -335,7 +335,7 @@ def test_what_spark_wrote_are_instants_on_both_engines(engines, spark, tmp_path)
     frame = session.createDataFrame(columns(3))
     with warnings.catch_warnings(action="ignore"):
         session.conf.set("spark.sql.parquet.outputTimestampType", "INT96")
-        frame.write.parquet(str(tmp_path / "log"))
+        frame.coalesce(1).write.parquet(str(tmp_path / "log"))
     session.conf.set("spark.sql.parquet.outputTimestampType", "TIMESTAMP_MICROS")
     (part,) = (tmp_path / "log").glob("*.parquet")
     assert pq.ParquetFile(part).schema.column(3).physical_type == "INT96"
