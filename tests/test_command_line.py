@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from features.catalogue import catalogue
+from features.context import Context
 from models.release import champions
 from tests.random_logs import micros
 from tests.worlds import ROOT, Outcome, TrainedWorld, refusal, stagecast
@@ -73,10 +74,12 @@ def test_features_are_listed_for_people_and_for_programs(integers):
     found = done.json["features"]
     own = [f"impressions_30d_by_{channel}" for channel in ("feed", "kol", "push")]
     names = [row["name"] for row in found]
-    assert [name for name in names if name not in own] == [f.name for f in catalogue()]
+    # The log is too short for the calendar to have features.
+    usual = [feature.name for feature in catalogue(Context(seasons=False))]
+    assert [name for name in names if name not in own] == usual
     assert [name for name in names if name in own] == own
     shown = stagecast("features", integers.config).out
-    assert all(feature.name in shown for feature in catalogue())
+    assert all(name in shown for name in usual)
 
 
 def test_a_wrong_input_is_one_message_and_exit_code_2_from_any_folder(tmp_path):
