@@ -102,7 +102,13 @@ def events_in_sight(events: Iterable[Event], moment: PairMoment) -> list[Event]:
     """Return what may count at a moment, in the order of events."""
     oldest = moment.as_of - _LOOKBACK
     seen = (event for event in events if oldest <= event.occurred_at < moment.as_of)
-    return sorted(seen, key=lambda event: (event.occurred_at, KIND_CODE[event.kind]))
+    return sorted(seen, key=_place)
+
+
+def _place(event: Event) -> tuple[Any, ...]:
+    """Return the event's place in the order of events; what stands at one place, by its texts."""
+    texts = (event.brand_id or "", event.category_id or "", event.channel or "")
+    return event.occurred_at, KIND_CODE[event.kind], *texts
 
 
 def evidence(condition: Condition, events: Iterable[Event], moment: PairMoment) -> Evidence:
