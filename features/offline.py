@@ -23,6 +23,7 @@ from features.brands import Brands
 from features.engine import Engine
 from features.history import RECORD, UNKNOWN
 from features.online import MomentBatch, OnlineFeatures
+from features.streams import whole_users
 from features.users import UserTable
 from features.view import View
 from features.vocabulary import MICROSECONDS_PER_DAY
@@ -251,7 +252,7 @@ class MomentWork:
         begun: deque[Future[MomentValues]] = deque()
         # The kernel lets go of Python's lock, so that threads are cores.
         with ThreadPoolExecutor(self.threads) as pool:
-            for rows in _whole_users(stream):
+            for rows in whole_users(stream, _ROWS_AT_ONCE):
                 begun.append(pool.submit(self._values, rows, online))
                 if len(begun) > self.threads:
                     yield from _some(begun.popleft().result())
@@ -313,19 +314,3 @@ def _records(rows: pa.Table, kind: npt.NDArray[Any]) -> npt.NDArray[Any]:
     for name in ("kind", "brand", "category", "channel", "local_day", "value_micros"):
         records[name] = rows[name].to_numpy()[events]
     return records
-
-
-def _whole_users(stream: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """Yield the rows in tables of about `_ROWS_AT_ONCE`, cut between two users."""
-    waiting: list[pa.RecordBatch] = []
-    for batch in stream:
-        waiting.append(batch)
-        if sum(map(len, waiting)) < _ROWS_AT_ONCE:
-            continue
-        table = pa.Table.from_batches(waiting)
-        cut = pc.index(table["user_id"], table["user_id"][-1]).as_py()
-        if cut:
-            yield table[:cut]
-            waiting = table[cut:].to_batches()
-    if waiting:
-        yield pa.Table.from_batches(waiting)

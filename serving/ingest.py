@@ -1,6 +1,6 @@
 """Ingest: an event log into the history store, out of core, user by user."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from features.engine import Engine
 from features.events import EventLog
+from features.streams import whole_users
 from features.vocabulary import MICROSECONDS_PER_DAY
 from serving.event_batches import EventBatch, Texts, with_ordinals
 from serving.history_store import HistoryStore
@@ -58,7 +59,7 @@ def ingest_log(
     kept_rows = kept.count().to_pyarrow().as_py()
     total, users, done = Appended(0, 0, rows - kept_rows), 0, 0
     ordered = _identified(kept).order_by("user_id")
-    for part in _whole_users(engine.batches(ordered, batch_rows), batch_rows):
+    for part in whole_users(engine.batches(ordered, batch_rows), batch_rows):
         events = _event_batch(part)
         total = total.plus(store.append(events))
         users += len(events.user_id.distinct)
@@ -82,22 +83,6 @@ def identity_text(log: Any) -> Any:
     lengths = [text.length().cast("string") for text in filled]
     row = ibis.literal(":").join(["row", *numbers, *lengths, filled[0].concat(*filled[1:])])
     return ibis.ifelse(log.event_id.notnull(), ibis.literal("id:") + log.event_id, row)
-
-
-def _whole_users(batches: Iterable[pa.RecordBatch], batch_rows: int) -> Iterator[pa.Table]:
-    """Yield the rows in tables of about `batch_rows`, cut between two users."""
-    waiting: list[pa.RecordBatch] = []
-    for batch in batches:
-        waiting.append(batch)
-        if sum(map(len, waiting)) < batch_rows:
-            continue
-        table = pa.Table.from_batches(waiting)
-        cut = pc.index(table["user_id"], table["user_id"][-1]).as_py()
-        if cut:
-            yield table[:cut]
-            waiting = table[cut:].to_batches()
-    if waiting:
-        yield pa.Table.from_batches(waiting)
 
 
 def _event_batch(table: pa.Table) -> EventBatch:
