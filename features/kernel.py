@@ -4,6 +4,9 @@ A `Program` lists, for each scope and kind of event, the steps that such an even
 what it does to which number. For each row the loop picks the events of each scope out of the
 user's history, and lets each take its steps. Rows that ask for the same user at the same instant
 share what does not depend on the brand.
+
+Nine of ten events are impressions, and what they do never depends on their order: they are picked
+apart, and each of their steps takes all of them at once, found by bisection of their instants.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -34,6 +37,7 @@ _SCOPES: Final = ("pair", "user", "category", "rival")
 _PAIR, _USER, _CATEGORY, _RIVAL = range(4)
 _ANY, _UNBRANDED = -1, -2
 _NEVER: Final = np.iinfo(np.int64).min
+_NONE: Final = np.iinfo(np.int32).min
 _DAY: Final = MICROSECONDS_PER_DAY
 _LOOKBACK: Final = LOOKBACK_DAYS * MICROSECONDS_PER_DAY
 _SESSION: Final = SESSION_MINUTES * 60_000_000
@@ -63,6 +67,7 @@ class Program:
         some kinds, which stand in ``end_kinds`` between ``first_end[i]`` and the next.
     weights : (LOOKBACK_DAYS + 1, n_half_lives, LOOKBACK_DAYS + 1) what a decayed event counts,
         by decision cycle and whole days of age.
+    flood : (1,) the kind of event whose steps take all of its events at once; -1 for none.
     """
 
     steps: Ints
@@ -76,6 +81,7 @@ class Program:
     end_kinds: Ints
     first_end: Ints
     weights: Ints
+    flood: Ints
 
     @property
     def arrays(self) -> tuple[Ints, ...]:
@@ -119,6 +125,7 @@ def build_program(
         np.array([code for kinds in end_kinds for code in kinds], dtype=np.int64),
         np.cumsum([0, *map(len, end_kinds)]).astype(np.int64),
         _decay_weights(half_lives),
+        np.array([_flood(steps, marks)], dtype=np.int64),
     )
 
 
@@ -130,6 +137,18 @@ def _is_end(a: Aggregate) -> bool:
     """Return whether it is the first or the last event of kinds, without a condition."""
     free = not (a.unbranded or a.after or a.since or a.channel is not None)
     return free and a.how in ("last", "first") and a.window == Window()
+
+
+def _flood(steps: Mapping[int, list[Any]], marks: Mapping[int, list[Any]]) -> int:
+    """Return the code of impressions, or -1 where something depends on their order."""
+    kind = KIND_CODE["impression"]
+    keys = [scope * _N_KINDS + kind for scope in range(4)]
+    free = not any(key in marks for key in keys) and all(
+        row[_HOW] in (_COUNT, _SUM, _DECAYED) and not row[_AFTER]
+        for key in keys
+        for row in steps.get(key, [])
+    )
+    return kind if free else -1
 
 
 def _reach(steps: Mapping[int, list[Any]], marks: Mapping[int, list[Any]]) -> Ints:
@@ -186,7 +205,7 @@ def _run(  # pragma: no cover
     start: Any, end: Any, brand: Any, category: Any, cycle: Any, as_of: Any,
     brand_category: Any, channel_slot: Any, order: Any,
     steps: Any, first_step: Any, marks: Any, first_mark: Any, numbers: Any, of_scope: Any,
-    reach: Any, ends: Any, end_kinds: Any, first_end: Any, weights: Any, out: Any,
+    reach: Any, ends: Any, end_kinds: Any, first_end: Any, weights: Any, floods: Any, out: Any,
 ) -> None:  # fmt: skip
     n_numbers = len(numbers)
     total, newest = np.empty(n_numbers, np.int64), np.empty(n_numbers, np.int64)
@@ -194,7 +213,16 @@ def _run(  # pragma: no cover
     most = 1
     for row in range(len(start)):
         most = max(most, end[row] - start[row])
-    listed, length = np.empty((4, most), np.int64), np.zeros(4, np.int64)
+    # Places are unsigned: numba asks of every signed one whether it counts from the end.
+    flood, flooded, n_flooded = floods[0], np.empty((4, most), np.uint64), np.zeros(4, np.int64)
+    listed, length = np.empty((4, most), np.uint64), np.zeros(4, np.int64)
+    user_flood, pair_flood = flooded[_USER], flooded[_PAIR]
+    category_flood, rival_flood = flooded[_CATEGORY], flooded[_RIVAL]
+    user_acts, pair_acts = listed[_USER], listed[_PAIR]
+    category_acts, rival_acts = listed[_CATEGORY], listed[_RIVAL]
+    flood_brand, flood_category = np.empty(most, np.int32), np.empty(most, np.int32)
+    key = _RIVAL * _N_KINDS + flood
+    rivals_shown = flood >= 0 and first_step[key + 1] > first_step[key]
     earliest, latest = np.empty((4, _N_KINDS), np.int64), np.empty((4, _N_KINDS), np.int64)
     asked = of_scope[1:] > of_scope[:-1]
     for i in range(len(ends)):
@@ -227,23 +255,48 @@ def _run(  # pragma: no cover
                 high = middle
 
         # Picked without a branch: which event is of which scope cannot be foretold.
-        own_brand, own_category = brand[row], category[row]
+        if not same:
+            shown, acts = 0, 0
+            for e in range(np.uint64(begin), np.uint64(stop)):
+                is_flood = kind[e] == flood
+                user_flood[shown] = e
+                shown += is_flood
+                user_acts[acts] = e
+                acts += not is_flood
+            n_flooded[_USER], length[_USER] = shown, acts
+            for i in range(shown):
+                whose, where = owner[user_flood[i]], category_of[user_flood[i]]
+                if where < 0 and whose >= 0:
+                    where = brand_category[whose]
+                flood_brand[i], flood_category[i] = whose, where
+        own_brand = np.int32(brand[row] if brand[row] >= 0 else _NONE)
+        own_category = np.int32(category[row] if category[row] >= 0 else _NONE)
         mine, related, rivals = 0, 0, 0
-        for e in range(begin, stop):
-            whose = np.int64(owner[e])
-            where = np.int64(category_of[e])
+        for i in range(n_flooded[_USER]):
+            e = user_flood[i]
+            pair_flood[mine] = e
+            mine += flood_brand[i] == own_brand
+            category_flood[related] = e
+            related += flood_category[i] == own_category
+        if rivals_shown:
+            for i in range(n_flooded[_USER]):
+                rival_flood[rivals] = user_flood[i]
+                in_category = flood_category[i] == own_category
+                rivals += in_category & (flood_brand[i] != own_brand) & (flood_brand[i] >= 0)
+        n_flooded[_PAIR], n_flooded[_CATEGORY], n_flooded[_RIVAL] = mine, related, rivals
+        mine, related, rivals = 0, 0, 0
+        for i in range(length[_USER]):
+            e = user_acts[i]
+            whose, where = np.int64(owner[e]), np.int64(category_of[e])
             if where < 0 and whose >= 0:
                 where = brand_category[whose]
-            in_pair = (whose == own_brand) & (whose >= 0)
-            in_category = (where == own_category) & (where >= 0)
-            listed[_PAIR, mine] = e
-            mine += in_pair
-            listed[_CATEGORY, related] = e
-            related += in_category
-            listed[_RIVAL, rivals] = e
-            rivals += in_category & (not in_pair) & (whose >= 0)
-        length[_PAIR], length[_USER] = mine, stop - begin
-        length[_CATEGORY], length[_RIVAL] = related, rivals
+            pair_acts[mine] = e
+            mine += whose == own_brand
+            category_acts[related] = e
+            related += where == own_category
+            rival_acts[rivals] = e
+            rivals += (where == own_category) & (whose != own_brand) & (whose >= 0)
+        length[_PAIR], length[_CATEGORY], length[_RIVAL] = mine, related, rivals
 
         for scope in range(4):
             if not fresh[scope]:
@@ -256,8 +309,43 @@ def _run(  # pragma: no cover
                 continue
             earliest[scope] = _NEVER
             latest[scope] = _NEVER
+            shown, places = n_flooded[scope], flooded[scope]
+            if shown > 0:
+                earliest[scope, flood] = at[places[0]]
+                latest[scope, flood] = at[places[shown - 1]]
+                key = scope * _N_KINDS + flood
+                for s in range(first_step[key], first_step[key + 1]):
+                    window = steps[s, _REACH]
+                    if steps[s, _CYCLES] > 0:
+                        window = max(steps[s, _LEAST], steps[s, _CYCLES] * days)
+                        window = min(window, steps[s, _MOST]) * _DAY
+                    low, high = 0, shown
+                    while low < high:
+                        middle = (low + high) // 2
+                        if at[places[middle]] < now - window:
+                            low = middle + 1
+                        else:
+                            high = middle
+                    j, how, only = steps[s, _NUMBER], steps[s, _HOW], steps[s, _ONLY]
+                    if how == _COUNT and only == _ANY:
+                        total[j] += shown - low
+                        continue
+                    for i in range(low, shown):
+                        e = places[i]
+                        if only == _UNBRANDED and owner[e] >= 0:
+                            continue
+                        if only >= 0 and (channel[e] < 0 or channel_slot[channel[e]] != only):
+                            continue
+                        if how == _COUNT:
+                            total[j] += 1
+                        elif how == _DECAYED:
+                            total[j] += weights[days, steps[s, _HALF_LIFE], (now - at[e]) // _DAY]
+                        else:
+                            total[j] += value[e]
+
+            picked = listed[scope]
             for i in range(length[scope]):
-                e = begin + i if scope == _USER else listed[scope, i]
+                e = picked[i]
                 what = np.int64(kind[e])
                 if earliest[scope, what] == _NEVER:
                     earliest[scope, what] = at[e]

@@ -64,15 +64,27 @@ class OnlineFeatures:
     ) -> None:
         self.features = tuple(features)
         self.stages = stages
-        self._place = {
+        column = {
             f.source: i for i, f in enumerate(self.features) if isinstance(f.source, Aggregate)
         }
         # What the rules of the stages look at beside the features stands behind them.
         for aggregate in stages.aggregates:
-            self._place.setdefault(aggregate, len(self.features) + len(self._place))
-        self._width = max([len(self.features), *(place + 1 for place in self._place.values())])
-        self._program = build_program(list(self._place), list(self._place.values()), channels)
-        self._formulas = in_order(self.features)
+            column.setdefault(aggregate, len(self.features) + len(column))
+        self._width = max([len(self.features), *(place + 1 for place in column.values())])
+        self._program = build_program(list(column), list(column.values()), channels)
+        # Looked up here and once: to find a hundred aggregates takes longer than to compute some.
+        self._looked_at = [[column[a] for a in stage.aggregates] for stage in stages.stages]
+        self._same, self._given = [], []
+        for i, feature in enumerate(self.features):
+            if isinstance(feature.source, str):
+                self._given.append((i, feature.source))
+            elif isinstance(feature.source, Aggregate) and column[feature.source] != i:
+                self._same.append((i, column[feature.source]))
+        place = {feature.name: i for i, feature in enumerate(self.features)}
+        self._formulas = [
+            (place[name], formula, {part: place[part] for part in formula.names})
+            for name, formula in in_order(self.features)
+        ]
 
     def values(self, batch: MomentBatch) -> tuple[Floats, Stages]:
         """Return the features, shape (n_moments, n_features), NaN unknown, and the stages.
@@ -84,27 +96,20 @@ class OnlineFeatures:
         ).astype(np.int64)
         out = _empty(len(order), self._width)
         _fill(self._program, batch, order, out)
-        stage = self._stage(out)
-        place = {feature.name: i for i, feature in enumerate(self.features)}
-        for i, feature in enumerate(self.features):
-            if isinstance(feature.source, Aggregate):
-                # Of features that count the same, the kernel fills one.
-                if self._place[feature.source] != i:
-                    out[:, i] = out[:, self._place[feature.source]]
-            elif feature.source == "decision_cycle_days":
-                out[:, i] = batch.cycle
-            elif isinstance(feature.source, str):
-                out[:, i] = batch.columns[feature.source]
+        # Of features that count the same, the kernel fills one.
+        for i, filled in self._same:
+            out[:, i] = out[:, filled]
+        for i, name in self._given:
+            out[:, i] = batch.cycle if name == "decision_cycle_days" else batch.columns[name]
         with np.errstate(divide="ignore", invalid="ignore"):
-            for name, formula in self._formulas:
-                parts = {part: out[:, place[part]] for part in formula.names}
-                out[:, place[name]] = formula.evaluate(parts)
-        return out[:, : len(self.features)], stage
+            for i, formula, places in self._formulas:
+                out[:, i] = formula.evaluate({part: out[:, k] for part, k in places.items()})
+        return out[:, : len(self.features)], self._stage(out)
 
     def _stage(self, out: Floats) -> Stages:
         stage = np.zeros(len(out), dtype=np.int8)
-        for level, declared in enumerate(self.stages.stages, start=1):
-            stage[declared.holds(lambda a: out[:, self._place[a]])] = level
+        for level, columns in enumerate(self._looked_at, start=1):
+            stage[self.stages.stages[level - 1].holds(out[:, i] for i in columns)] = level
         return stage
 
 

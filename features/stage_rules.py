@@ -4,7 +4,7 @@ The highest stage that holds wins; where none holds, the stage is `none`. `featu
 models from files, `features.receipts` explains where a pair stands.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -48,13 +48,19 @@ class Stage:
     title: str
     rules: tuple[tuple[Condition, ...], ...]
 
-    def holds(self, value: Callable[[Aggregate], Any]) -> Any:
-        """Return where the stage holds, given the value (column or array) of an aggregate."""
+    @property
+    def aggregates(self) -> tuple[Aggregate, ...]:
+        """What the conditions of its rules look at, one after another."""
+        return tuple(condition.aggregate for rule in self.rules for condition in rule)
+
+    def holds(self, values: Iterable[Any]) -> Any:
+        """Return where the stage holds, given the value (or column) of each of `aggregates`."""
+        value = iter(values)
         holds: Any = None
         for rule in self.rules:
             meets: Any = None
             for condition in rule:
-                met = value(condition.aggregate) >= condition.at_least
+                met = next(value) >= condition.at_least
                 meets = met if meets is None else meets & met
             holds = meets if holds is None else holds | meets
         return holds
@@ -84,11 +90,4 @@ class StageModel:
     @property
     def aggregates(self) -> tuple[Aggregate, ...]:
         """Everything that the rules look at, each once."""
-        return tuple(
-            dict.fromkeys(
-                condition.aggregate
-                for stage in self.stages
-                for rule in stage.rules
-                for condition in rule
-            )
-        )
+        return tuple(dict.fromkeys(a for stage in self.stages for a in stage.aggregates))

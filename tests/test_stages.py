@@ -191,11 +191,8 @@ def test_any_needs_one_of_its_rules_and_all_needs_each():
         rule(f"{{ all = [{both}] }}"): [False, False, False, True],
     }.items():
         (keen,) = parse_stage_model(text, "mine").stages
-        found = [
-            keen.holds({searched: search, liked: like}.__getitem__)
-            for search, like in [(0, 0), (0, 1), (1, 0), (1, 1)]
-        ]
-        assert found == expected
+        assert keen.aggregates == (searched, liked)
+        assert [keen.holds(values) for values in [(0, 0), (0, 1), (1, 0), (1, 1)]] == expected
 
 
 def test_a_model_lists_what_its_rules_look_at_once():
