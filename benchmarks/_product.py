@@ -39,7 +39,7 @@ def product_build(folder: Path, moments: Path, out: Path, everything: bool = Fal
                 *((name, pa.float64()) for name in names),
             ]
         )
-        with pq.ParquetWriter(out, schema) as writer:
+        with pq.ParquetWriter(out, schema, use_dictionary=list(_KEYS[:2])) as writer:
             for values in moment_values(data.engine, data.log.table, asked, view):
                 keys = [values.rows[name].combine_chunks() for name in _KEYS]
                 columns = [pa.array(values.X[:, i]) for i in range(len(names))]

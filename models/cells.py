@@ -76,13 +76,13 @@ class CellMeans:
 
     def means(self, brands: Sequence[str], categories: Sequence[str | None]) -> Floats:
         """Return the means of each row's cell, shape (n, n_columns): brand, category, or all."""
-        rows: dict[tuple[str, str | None], Floats] = {}
-        for key in set(zip(brands, categories, strict=True)):
-            parent = self.categories_.get(key[1] or "", self.overall_)
-            rows[key] = self.brands_.get(key[0], parent)
-        if not rows:
-            return np.empty((0, len(self.overall_)))
-        return np.array([rows[key] for key in zip(brands, categories, strict=True)])
+        cells: dict[tuple[str, str | None], int] = {}
+        cell = [cells.setdefault(key, len(cells)) for key in zip(brands, categories, strict=True)]
+        found = [
+            self.brands_.get(brand, self.categories_.get(category or "", self.overall_))
+            for brand, category in cells
+        ]
+        return np.reshape(found, (-1, len(self.overall_)))[np.asarray(cell, dtype=np.int64)]
 
     def relative(self, brands: Sequence[str], categories: Sequence[str | None]) -> Floats:
         """Return the logarithm of each row's means over those of all, shape (n, n_columns)."""

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from models.cells import CellMeans
 from models.demand import Demand
+from models.horizons import bins_needed, in_bins
 from models.purchase import PurchaseCurve, curve
 from models.stage_outcomes import NextStage, StageHeld, possible_outcomes
 from models.value import ExpectedValue
@@ -114,13 +115,16 @@ class ForecastModel:
 
     def _learnt(self, moments: Moments, horizons: tuple[int, ...]) -> Forecast:
         demand = self.demand.of(moments.brands)
-        X = model_matrix(moments, self.cells, demand, len(self.purchase.edges))
+        edges = self.purchase.edges
+        X = model_matrix(moments, self.cells, demand, len(edges))
+        # All models have the same edges, so they share these rows, of which there are many.
+        rows = in_bins(X, bins_needed(edges, horizons))
         return Forecast(
             horizons,
-            self.purchase.predict_cumulative_incidence(X, horizons),
-            self.next_stage.predict_outcomes(X, moments.stage, horizons),
-            self.stage_held.predict_held(X, moments.stage, horizons),
-            None if self.value is None else self.value.predict_value(X, horizons),
+            self.purchase.incidence_of(rows, horizons),
+            self.next_stage.outcomes_of(rows, moments.stage, horizons),
+            self.stage_held.held_of(rows, moments.stage, horizons),
+            None if self.value is None else self.value.value_of(rows, horizons),
         )
 
     def _prior(self, moments: Moments, horizons: tuple[int, ...]) -> Forecast:

@@ -1,13 +1,20 @@
 """Horizons: the edges between which forecasts are learnt, and what lies between two of them."""
 
 from collections.abc import Sequence
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-__all__ = ["MAX_HORIZON_DAYS", "ForecastSettings", "between", "bins_needed", "learnt_edges"]
+__all__ = [
+    "MAX_HORIZON_DAYS",
+    "ForecastSettings",
+    "between",
+    "bins_needed",
+    "in_bins",
+    "learnt_edges",
+]
 
 Floats = npt.NDArray[np.float64]
 
@@ -66,6 +73,24 @@ def bins_needed(edges: Sequence[int], horizons: Sequence[int]) -> int:
     2
     """
     return min(int(np.searchsorted(edges, max(horizons))) + 1, len(edges))
+
+
+def in_bins(X: npt.NDArray[Any], bins: int) -> Floats:
+    """Return a row for each of the first `bins` of each moment, with the bin behind the features.
+
+    Parameters
+    ----------
+    X : (n, n_features)
+
+    Returns
+    -------
+    (n * bins, n_features + 1), a moment's bins one after another
+    """
+    n, width = X.shape
+    rows = np.empty((n, bins, width + 1))
+    rows[:, :, :width] = X[:, None]
+    rows[:, :, width] = np.arange(bins)
+    return rows.reshape(n * bins, width + 1)
 
 
 def between(

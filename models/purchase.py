@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.horizons import bins_needed
+from models.horizons import bins_needed, in_bins
 from models.trees import Trees
 
 __all__ = ["PurchaseCurve", "bin_rows", "curve", "first_share", "logit"]
@@ -148,17 +148,16 @@ class PurchaseCurve:
         bought = np.bincount(b, weight * y, bins) + 0.5
         return np.asarray(bought / (np.bincount(b, weight, bins) + 1000.0))
 
-    def hazards(self, X: Floats, bins: int) -> Floats:
-        """Return the hazard of each of the first bins, shape (n_moments, bins)."""
-        n = len(X)
-        rows = np.column_stack([np.repeat(X, bins, axis=0), np.tile(np.arange(bins), n)])
-        raw = self.trees_.raw(rows, np.tile(logit(self.base_[:bins]), n))
-        return np.asarray(1.0 / (1.0 + np.exp(-raw))).reshape(n, bins)
-
     def predict_cumulative_incidence(self, X: Floats, horizons: Sequence[int]) -> Floats:
         """Return P(purchase <= x), shape (n_moments, n_horizons)."""
+        return self.incidence_of(in_bins(X, bins_needed(self.edges, horizons)), horizons)
+
+    def incidence_of(self, rows: Floats, horizons: Sequence[int]) -> Floats:
+        """Return the same of the rows that `in_bins` made for these horizons."""
         bins = bins_needed(self.edges, horizons)
-        return curve(self.hazards(X, bins), self.edges[:bins], self.first_share_, horizons)
+        raw = self.trees_.raw(rows, np.tile(logit(self.base_[:bins]), len(rows) // bins))
+        hazards = (1.0 / (1.0 + np.exp(-raw))).reshape(-1, bins)
+        return curve(hazards, self.edges[:bins], self.first_share_, horizons)
 
     def to_dict(self) -> dict[str, Any]:
         """Return what was learnt besides the trees, as plain data."""

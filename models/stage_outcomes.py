@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.horizons import between, bins_needed
+from models.horizons import between, bins_needed, in_bins
 from models.purchase import bin_rows, curve, first_share
 from models.trees import Trees
 
@@ -81,12 +81,11 @@ class _Outcomes:
         table = self.table_[stage, b]
         return np.where(self.possible[stage], np.log(np.maximum(table, 1e-12)), _IMPOSSIBLE)
 
-    def probabilities(self, X: Floats, stage: Ints, bins: int) -> Floats:
+    def probabilities(self, rows: Floats, stage: Ints, horizons: Sequence[int]) -> Floats:
         """Return the outcomes' probabilities, shape (n_moments, bins, n_outcomes)."""
-        n, outcomes = len(X), self.possible.shape[1]
+        bins, n, outcomes = bins_needed(self.edges, horizons), len(stage), self.possible.shape[1]
         b = np.tile(np.arange(bins), n)
         stages = np.repeat(stage, bins)
-        rows = np.column_stack([np.repeat(X, bins, axis=0), b])
         raw = self.trees_.raw(rows, self._start(stages, b))
         raw = np.where(self.possible[stages], raw, -np.inf)
         p = np.exp(raw - raw.max(axis=1, keepdims=True))
@@ -155,8 +154,12 @@ class NextStage:
 
     def predict_outcomes(self, X: Floats, stage: Ints, horizons: Sequence[int]) -> Floats:
         """Return P(outcome within x), shape (n_moments, n_horizons, n_stages + 2); sums to 1."""
-        bins = bins_needed(self.edges, horizons)
-        return self.outcomes_within(self.outcomes_.probabilities(X, stage, bins), horizons)
+        rows = in_bins(X, bins_needed(self.edges, horizons))
+        return self.outcomes_of(rows, stage, horizons)
+
+    def outcomes_of(self, rows: Floats, stage: Ints, horizons: Sequence[int]) -> Floats:
+        """Return the same of the rows that `in_bins` made for these horizons."""
+        return self.outcomes_within(self.outcomes_.probabilities(rows, stage, horizons), horizons)
 
     def outcomes_within(self, p: Floats, horizons: Sequence[int]) -> Floats:
         """Return P(outcome within x) from the outcomes of each bin (n, n_bins, n_outcomes)."""
@@ -222,8 +225,12 @@ class StageHeld:
 
     def predict_held(self, X: Floats, stage: Ints, horizons: Sequence[int]) -> Floats:
         """Return P(stage at x), shape (n_moments, n_horizons, n_stages + 1); sums to 1."""
-        bins = bins_needed(self.edges, horizons)
-        return self.held_within(self.outcomes_.probabilities(X, stage, bins), stage, horizons)
+        return self.held_of(in_bins(X, bins_needed(self.edges, horizons)), stage, horizons)
+
+    def held_of(self, rows: Floats, stage: Ints, horizons: Sequence[int]) -> Floats:
+        """Return the same of the rows that `in_bins` made for these horizons."""
+        p = self.outcomes_.probabilities(rows, stage, horizons)
+        return self.held_within(p, stage, horizons)
 
     def held_within(self, p: Floats, stage: Ints, horizons: Sequence[int]) -> Floats:
         """Return P(stage at x) from the stages at the edges (n, n_edges, n_stages + 1)."""

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.horizons import between, bins_needed
+from models.horizons import between, bins_needed, in_bins
 from models.trees import Trees
 
 __all__ = ["ExpectedValue"]
@@ -63,9 +63,13 @@ class ExpectedValue:
 
     def predict_value(self, X: Floats, horizons: Sequence[int]) -> Floats:
         """Return the expected amount within x, shape (n_moments, n_horizons)."""
-        n, bins = len(X), bins_needed(self.edges, horizons)
-        rows = np.column_stack([np.repeat(X, bins, axis=0), np.tile(np.arange(bins), n)])
-        raw = self.trees_.raw(rows, np.tile(np.log(self.base_[:bins]), n)).reshape(n, bins)
+        return self.value_of(in_bins(X, bins_needed(self.edges, horizons)), horizons)
+
+    def value_of(self, rows: Floats, horizons: Sequence[int]) -> Floats:
+        """Return the same of the rows that `in_bins` made for these horizons."""
+        bins = bins_needed(self.edges, horizons)
+        start = np.tile(np.log(self.base_[:bins]), len(rows) // bins)
+        raw = self.trees_.raw(rows, start).reshape(-1, bins)
         return self.at_horizons(np.exp(raw) * self.scale_, horizons)
 
     def at_horizons(self, values: Floats, horizons: Sequence[int]) -> Floats:

@@ -128,7 +128,9 @@ def _write(
     rows, work = moment_stream(data.engine, data.log.table, asked, release.view, data.users)
     forecasts = _Forecasts(work, release, horizons, _streamed_schema(schema))
     path.parent.mkdir(parents=True, exist_ok=True)
-    with pq.ParquetWriter(path, schema) as writer:
+    # A dictionary of probabilities is as long as their column.
+    texts = ["user_id", "brand_id", "stage", "release"]
+    with pq.ParquetWriter(path, schema, use_dictionary=texts) as writer:
         for batch in data.engine.map_users(rows, forecasts, forecasts.schema, MomentWork.order):
             writer.write_table(_as_asked(batch, schema, as_of, release.name))
             index = pc.index_in(batch["stage"], pa.array(names, pa.string())).to_numpy()
