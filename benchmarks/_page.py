@@ -10,7 +10,15 @@ __all__ = ["PAGE", "table", "write_part"]
 
 PAGE: Final = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 
-_PARTS: Final = ("floors", "ablation", "feature_build", "batch_scoring", "kernel")
+_PARTS: Final = (
+    "floors",
+    "cdnow",
+    "designs",
+    "ablation",
+    "feature_build",
+    "batch_scoring",
+    "kernel",
+)
 _HEAD: Final = """# Benchmarks
 
 Measured on 2 cores by `make bench`, which writes this page; each part says when, and which command

@@ -16,18 +16,15 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks._page import table, write_part
+from benchmarks._sample import Sample
 from benchmarks.floors import stagecast
-from features.catalogue import catalogue
-from features.spans import Span
 from features.view import View
 from features.vocabulary import MICROSECONDS_PER_DAY
-from models.demand import Demand, demand_at
-from models.horizons import learnt_edges
+from models.brand_state import BrandState
 from stagecast.configuration import Configuration, load_configuration
-from training.backtest import Backtest
+from training.backtest import origins_of
 from training.fit import Learner, moments_of_table
-from training.moments import SamplingSettings
-from training.table import TrainingTable, build_training_table
+from training.table import TrainingTable
 from training.track import Tracking
 
 __all__ = ["main"]
@@ -40,46 +37,42 @@ _HEAD: Final = ("without", "features", *(f"log loss, x = {x}" for x in _HORIZONS
 
 
 @dataclass(frozen=True)
-class Sample:
+class Held:
     """Moments before and in the backtest's span, with every feature."""
 
     past: TrainingTable
     later: TrainingTable
     view: View
-    demand: Demand
+    state: BrandState
     threads: int
 
     @classmethod
-    def of(cls, config: Configuration, as_of: int) -> "Sample":
-        """Return the sample that `train` would draw."""
-        dataset, forecast = config.dataset, config.settings.forecast
-        known_to = as_of - dataset.events.settle_days * MICROSECONDS_PER_DAY
-        with dataset.open(Span(until=as_of)) as data:
-            brands, context = data.brands(as_of), data.context(as_of)
-            view = View(catalogue(context), dataset.stage_model()[0], brands, context)
-            first = data.log.table.occurred_at.min().to_pyarrow().as_py()
-            days = (known_to - first) / MICROSECONDS_PER_DAY
-            edges = learnt_edges(forecast.max_horizon, days)
-            drawn = build_training_table(
-                data, view, as_of, known_to, edges, SamplingSettings(), lambda _: None
-            )
-            begin = Backtest.span(drawn, known_to).begin
-            demand = demand_at(data.engine, data.log.table, brands.brand_ids, begin)
-        later = drawn.only(drawn.as_of >= begin)
-        return cls(drawn.known_at(begin), later, view, demand, dataset.engine.threads)
+    def of(cls, config: Configuration, as_of: int) -> "Held":
+        """Return the sample that `train` would draw, parted at the day its twin learns up to."""
+        sample = Sample.of(config, as_of)
+        table = sample.table
+        known_to = as_of - config.dataset.events.settle_days * MICROSECONDS_PER_DAY
+        begin = origins_of(table, known_to)[0]
+        state = sample.history.state(sample.view.brands.brand_ids, begin)
+        later = table.only(table.as_of >= begin)
+        threads = config.dataset.engine.threads
+        return cls(table.known_at(begin), later, sample.view, state, threads)
 
     def losses(self, keep: Sequence[int]) -> dict[int, Floats]:
         """Return the log loss of each later moment by horizon, of a model with these columns."""
         learner = Learner(
             self.view.stages.names,
+            tuple(self.view.features[i].name for i in keep),
             has_values=False,
+            max_horizon=max(self.past.edges),
             next_rounds=1,
+            where_rounds=1,
             held_rounds=1,
             threads=self.threads,
             returns=self.view.stages.returns,
         )
         past, later = (replace(part, X=part.X[:, keep]) for part in (self.past, self.later))
-        model = learner.fit(past, self.demand, lambda _: None)
+        model = learner.fit(past, self.state, lambda _: None)
         said = model.predict(moments_of_table(later), _HORIZONS).p_purchase
         return {x: self._loss(said[:, h], x) for h, x in enumerate(_HORIZONS)}
 
@@ -107,7 +100,7 @@ class Sample:
         return float(low), float(high)
 
 
-def rows_of(sample: Sample, tracking: Tracking) -> Iterator[list[str]]:
+def rows_of(sample: Held, tracking: Tracking) -> Iterator[list[str]]:
     """Yield a row for all features, and one for all but each group; keep a run for each."""
     features = sample.view.features
     everything = range(len(features))
@@ -122,7 +115,7 @@ def rows_of(sample: Sample, tracking: Tracking) -> Iterator[list[str]]:
         yield [group, str(len(keep)), *(f"{mean:.5f}" for mean in means.values()), worse]
 
 
-def _worse(sample: Sample, losses: dict[int, Floats], whole: dict[int, Floats]) -> str:
+def _worse(sample: Held, losses: dict[int, Floats], whole: dict[int, Floats]) -> str:
     said = []
     for x in _HORIZONS:
         more = 1e4 * (losses[x] - whole[x])
@@ -135,7 +128,7 @@ def section(name: str, folder: Path, as_of: str) -> list[str]:
     """Return the lines about one log."""
     config = load_configuration(folder / "stagecast.toml")
     tracking = Tracking(config.settings.tracking, folder, "stagecast-ablation")
-    sample = Sample.of(config, config.instant(as_of))
+    sample = Held.of(config, config.instant(as_of))
     n = f"{len(sample.past.X):,} moments learnt from, {len(sample.later.X):,} later ones judged"
     return [f"{name}, as of {as_of}: {n}.", "", *table(_HEAD, list(rows_of(sample, tracking)))]
 

@@ -10,13 +10,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from features.errors import ReleaseError, StagecastError, TrainingError
+from features.errors import ReleaseError, TrainingError
+from models.log_columns import Frame, centre_and_scale, logarithms, standardised
 
 __all__ = ["BaseRate", "RecencyFrequency"]
 
 Floats = NDArray[np.float64]
-Frame = pd.DataFrame | Mapping[str, Any]
 
+_READER: Final = "The recency and frequency baseline"
 # Standardised columns need some ten steps. The default tolerance (1e-4) would stop where the sum
 # of the forecasts still misses the number of buyers.
 _STEPS: Final = 1_000
@@ -172,11 +173,11 @@ class RecencyFrequency:
                 f"found {self.columns} and {self.ridge}."
             )
         y, w = _labels(y, weight)
-        values = _logarithms(frame, self.columns, TrainingError)
+        values = logarithms(frame, self.columns, TrainingError, _READER)
         if len(values) != y.size:
             raise TrainingError(f"RecencyFrequency: found {len(values)} rows for {y.size} labels.")
         self.overall_ = float((w * y).sum() / w.sum())
-        self.centre_, self.scale_ = _centre_and_scale(values, w)
+        self.centre_, self.scale_ = centre_and_scale(values, w)
         self._fit_line(values, y, w)
         return self
 
@@ -188,20 +189,17 @@ class RecencyFrequency:
             from sklearn.linear_model import LogisticRegression
 
             fitted = LogisticRegression(C=1.0 / self.ridge, tol=_TOLERANCE, max_iter=_STEPS)
-            fitted.fit(np.hstack(self._standardised(values)), y, sample_weight=w)
+            rows = np.hstack(standardised(values, self.centre_, self.scale_))
+            fitted.fit(rows, y, sample_weight=w)
             self.intercept_, line = float(fitted.intercept_[0]), fitted.coef_[0]
         self.coefficients_, self.missing_coefficients_ = line[:n], line[n:]
 
-    def _standardised(self, values: Floats) -> tuple[Floats, Floats]:
-        missing = np.isnan(values)
-        return np.where(missing, 0.0, (values - self.centre_) / self.scale_), missing.astype(float)
-
     def predict_proba(self, frame: Frame) -> Floats:
         """Return p (n_moments,) in the order of ``frame``."""
-        values = _logarithms(frame, self.columns, ReleaseError)
+        values = logarithms(frame, self.columns, ReleaseError, _READER)
         if not 0.0 < self.overall_ < 1.0:
             return np.full(len(values), self.overall_)
-        z, missing = self._standardised(values)
+        z, missing = standardised(values, self.centre_, self.scale_)
         logit = np.full(len(values), self.intercept_)
         # Column by column: a matrix product may round a row otherwise alone than in a batch.
         for j in range(len(self.columns)):
@@ -232,31 +230,3 @@ class RecencyFrequency:
         for name in ("centre", "scale", "coefficients", "missing_coefficients"):
             setattr(model, f"{name}_", np.array(data[name], dtype=np.float64))
         return model
-
-
-def _logarithms(frame: Frame, columns: tuple[str, ...], error: type[StagecastError]) -> Floats:
-    """Return sign(x)·log(1 + |x|) of the columns, (n_moments, n_columns); nan where unknown."""
-    lacking = [name for name in columns if name not in frame]
-    if lacking:
-        raise error(
-            f"The recency and frequency baseline reads columns that are not there: "
-            f"{', '.join(lacking)} (there are: {', '.join(map(str, frame))})."
-        )
-    values = np.column_stack(
-        [pd.Series(frame[name]).to_numpy(dtype=np.float64, na_value=np.nan) for name in columns]
-    )
-    values[np.isinf(values)] = np.nan
-    logarithms: Floats = np.sign(values) * np.log1p(np.abs(values))
-    return logarithms
-
-
-def _centre_and_scale(values: Floats, w: Floats) -> tuple[Floats, Floats]:
-    """Return the weighted mean and deviation of what is known; 0 and 1 where nothing varies."""
-    known = ~np.isnan(values)
-    mass = np.where(known, w[:, None], 0.0)
-    filled = np.where(known, values, 0.0)
-    total = np.where(mass.sum(axis=0) > 0, mass.sum(axis=0), 1.0)
-    centre = (mass * filled).sum(axis=0) / total
-    deviation = np.sqrt((mass * (filled - centre) ** 2).sum(axis=0) / total)
-    # Rounding leaves a constant column a deviation of some 1e-16, which would blow it up.
-    return centre, np.where(deviation > 1e-9 * (1.0 + np.abs(centre)), deviation, 1.0)

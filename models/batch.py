@@ -23,6 +23,7 @@ __all__ = [
     "batches_of_moments",
     "known_rows",
     "looked_at",
+    "met_rows",
     "moments_of",
     "pairs_before",
     "read_pairs",
@@ -30,14 +31,24 @@ __all__ = [
 ]
 
 _KNOWN_USER: Final = "days_since_first_contact_user"
+_MET: Final = "days_since_last_contact"
 
 
 def known_rows(
     X: npt.NDArray[Any], features: tuple[Feature, ...], known_brand: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.bool_]:
     """Return where both the user (some event in the look-back) and the brand are known."""
-    column = next(i for i, feature in enumerate(features) if feature.name == _KNOWN_USER)
-    return np.asarray(~np.isnan(X[:, column]) & known_brand)
+    return np.asarray(_has(X, features, _KNOWN_USER) & known_brand)
+
+
+def met_rows(X: npt.NDArray[Any], features: tuple[Feature, ...]) -> npt.NDArray[np.bool_]:
+    """Return where the pair had any event in the look-back."""
+    return _has(X, features, _MET)
+
+
+def _has(X: npt.NDArray[Any], features: tuple[Feature, ...], name: str) -> npt.NDArray[np.bool_]:
+    column = next(i for i, feature in enumerate(features) if feature.name == name)
+    return np.asarray(~np.isnan(X[:, column]))
 
 
 def moments_of(values: MomentValues, view: View) -> Moments:
@@ -48,7 +59,14 @@ def moments_of(values: MomentValues, view: View) -> Moments:
         values.X, view.features, np.array([brand in category for brand in brands], dtype=bool)
     )
     categories = [category.get(brand) for brand in brands]
-    return Moments(values.X, values.stage.astype(np.int64), brands, categories, known)
+    return Moments(
+        values.X,
+        values.stage.astype(np.int64),
+        brands,
+        categories,
+        known,
+        met_rows(values.X, view.features),
+    )
 
 
 def looked_at(as_of: int, days_after: int = 0) -> Span:

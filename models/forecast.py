@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from models.brand_state import BrandState
+from models.calibration import CellCalibration, cell_names
 from models.cells import CellMeans
-from models.demand import Demand
 from models.horizons import bins_needed, in_bins
-from models.purchase import PurchaseCurve, curve
+from models.purchase import PurchaseCurve
 from models.stage_outcomes import NextStage, StageHeld, possible_outcomes
-from models.value import ExpectedValue
+from models.value import ExpectedValue, OrderValue
 
 __all__ = ["Forecast", "ForecastModel", "Moments", "forecast_columns", "model_matrix"]
 
@@ -30,13 +31,20 @@ class Moments:
     stage : (n,) index of the stage.
     brands, categories : (n,) ids.
     known : (n,) False where the user or the brand is unknown: the cell's prior answers.
+    met : (n,) whether the pair had any event in the look-back.
     """
 
-    X: Floats
+    X: npt.NDArray[Any]
     stage: Ints
     brands: Sequence[str]
     categories: Sequence[str | None]
     known: npt.NDArray[np.bool_]
+    met: npt.NDArray[np.bool_]
+
+    @property
+    def group(self) -> Ints:
+        """The coarse kind of moment that models start from: 0 never met, else 1 + stage."""
+        return np.where(self.met | (self.stage > 0), 1 + self.stage, 0)
 
     def only(self, rows: npt.NDArray[np.bool_]) -> "Moments":
         """Return the moments where `rows` is True."""
@@ -47,6 +55,7 @@ class Moments:
             [self.brands[i] for i in chosen.tolist()],
             [self.categories[i] for i in chosen.tolist()],
             self.known[rows],
+            self.met[rows],
         )
 
 
@@ -60,6 +69,7 @@ class Forecast:
     p_outcome : (n, n_horizons, n_stages + 2): stay, next stage 1 to K, lapse.
     p_at : (n, n_horizons, n_stages + 1): the stage held, `none` first.
     value : (n, n_horizons), or None where the log has no amounts.
+    order_value : (n,) of the first order where there is one, or None likewise.
     """
 
     horizons: tuple[int, ...]
@@ -67,6 +77,7 @@ class Forecast:
     p_outcome: Floats
     p_at: Floats
     value: Floats | None
+    order_value: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -77,6 +88,8 @@ class ForecastModel:
     ----------
     cells : hazards by bin, and amounts by edge, of the pairs that met, by brand.
     priors : the same, and what becomes of stage `none`, of pairs that never met.
+    brand_state : of the brands, at the release's T.
+    calibration : factors on the purchase curve by cell, or None where they did not help.
     """
 
     stages: tuple[str, ...]
@@ -86,7 +99,9 @@ class ForecastModel:
     value: ExpectedValue | None
     cells: CellMeans
     priors: CellMeans
-    demand: Demand
+    brand_state: BrandState
+    order_value: OrderValue | None = None
+    calibration: CellCalibration | None = None
 
     @property
     def _widths(self) -> tuple[int, int, int]:
@@ -108,23 +123,35 @@ class ForecastModel:
             _merged(known, learnt.p_purchase, prior.p_purchase),
             _merged(known, learnt.p_outcome, prior.p_outcome),
             _merged(known, learnt.p_at, prior.p_at),
-            None
-            if learnt.value is None or prior.value is None
-            else _merged(known, learnt.value, prior.value),
+            _merged_or_none(known, learnt.value, prior.value),
+            _merged_or_none(known, learnt.order_value, prior.order_value),
         )
 
+    def matrix(self, moments: Moments) -> Floats:
+        """Return what the models look at, (n, n_features + 1 + n_columns of the brand)."""
+        X: Floats = model_matrix(moments, self.brand_state.of(moments.brands))
+        return X
+
     def _learnt(self, moments: Moments, horizons: tuple[int, ...]) -> Forecast:
-        demand = self.demand.of(moments.brands)
-        edges = self.purchase.edges
-        X = model_matrix(moments, self.cells, demand, len(edges))
+        X, group = self.matrix(moments), moments.group
         # All models have the same edges, so they share these rows, of which there are many.
-        rows = in_bins(X, bins_needed(edges, horizons))
+        rows = in_bins(X, bins_needed(self.purchase.edges, horizons))
+        H = self.purchase.hazard_within(self.purchase.steps_of(rows, group, horizons), horizons)
         return Forecast(
             horizons,
-            self.purchase.incidence_of(rows, horizons),
+            -np.expm1(-H * self.factor(moments)[:, None]),
             self.next_stage.outcomes_of(rows, moments.stage, horizons),
             self.stage_held.held_of(rows, moments.stage, horizons),
-            None if self.value is None else self.value.value_of(rows, horizons),
+            None if self.value is None else self.value.value_of(rows, group, horizons),
+            None if self.order_value is None else self.order_value.predict(X),
+        )
+
+    def factor(self, moments: Moments) -> Floats:
+        """Return what the cumulative hazard of each moment is multiplied with, (n,)."""
+        if self.calibration is None:
+            return np.ones(len(moments.stage))
+        return self.calibration.factor(
+            cell_names(moments.brands, moments.categories, moments.stage, self.stages)
         )
 
     def _prior(self, moments: Moments, horizons: tuple[int, ...]) -> Forecast:
@@ -136,14 +163,17 @@ class ForecastModel:
             some = moments.only(met)
             cells = self.cells.means(some.brands, some.categories)
             hazards[met], amounts[met] = cells[:, :bins], cells[:, bins:]
-            outcomes[met] = self.next_stage.outcomes_.table_[some.stage]
-            held[met] = self.stage_held.outcomes_.table_[some.stage]
+            outcomes[met] = self.next_stage.table_[some.stage]
+            held[met] = self.stage_held.table_[some.stage]
+        steps = -np.log1p(-np.clip(hazards, 1e-12, 1 - 1e-12))
+        order = self.order_value
         return Forecast(
             horizons,
-            curve(hazards, self.purchase.edges, self.purchase.first_share_, horizons),
+            -np.expm1(-self.purchase.hazard_within(steps, horizons)),
             self.next_stage.outcomes_within(outcomes, horizons),
             self.stage_held.held_within(held, moments.stage, horizons),
             None if self.value is None else self.value.at_horizons(amounts, horizons),
+            None if order is None else np.full(len(steps), order.base_),
         )
 
     def _strangers(self, moments: Moments) -> tuple[Floats, Floats, Floats, Floats]:
@@ -158,20 +188,22 @@ class ForecastModel:
             hazards.copy(),
             outcomes / outcomes.sum(axis=2, keepdims=True),
             held / held.sum(axis=2, keepdims=True),
-            amounts.copy(),
+            np.maximum.accumulate(amounts, axis=1),
         )
 
 
-def model_matrix(moments: Moments, cells: CellMeans, demand: Floats, bins: int) -> Floats:
-    """Return the features, the stage, and what is known of the brand.
+def model_matrix(moments: Moments, brand_state: Floats, dtype: Any = np.float64) -> Any:
+    """Return the features, the stage, and the state of the brand (n, n_columns)."""
+    n, width = moments.X.shape
+    X = np.empty((n, width + 1 + brand_state.shape[1]), dtype=dtype)
+    X[:, :width], X[:, width], X[:, width + 1 :] = moments.X, moments.stage, brand_state
+    return X
 
-    That is its demand (n, 2), and how its buying and spending differ from all brands', shrunk.
-    """
-    relative = cells.relative(moments.brands, moments.categories)
-    extra = [relative[:, :bins].mean(axis=1)]
-    if relative.shape[1] > bins:
-        extra.append(relative[:, bins:].mean(axis=1))
-    return np.column_stack([moments.X, moments.stage, demand, *extra])
+
+def _merged_or_none(
+    known: npt.NDArray[np.bool_], a: Floats | None, b: Floats | None
+) -> Floats | None:
+    return None if a is None or b is None else _merged(known, a, b)
 
 
 def _merged(known: npt.NDArray[np.bool_], a: Floats, b: Floats) -> Floats:

@@ -12,6 +12,7 @@ __all__ = [
     "ForecastSettings",
     "between",
     "bins_needed",
+    "edges_needed",
     "in_bins",
     "learnt_edges",
 ]
@@ -19,6 +20,9 @@ __all__ = [
 Floats = npt.NDArray[np.float64]
 
 MAX_HORIZON_DAYS: Final = 365
+
+HISTORY_SHARE: Final = 0.5
+"""A horizon is learnt where the log is at least twice as long."""
 
 _LADDER: Final = (1, 3, 7, 14, 30, 60, 90, 180, 365)
 
@@ -48,8 +52,8 @@ def learnt_edges(max_horizon: int, known_days: float) -> tuple[int, ...]:
     """Return the days between which hazards are learnt, from labels known over `known_days`.
 
     Wide bins learn best, so a log of four weeks starts with a week; a shorter one with a day. An
-    edge is at most three fifths of the history, so that moments of many days are followed over
-    it; what is beyond the last edge goes on at the last rate.
+    edge is at most half of the history, so that moments of many days are followed over it; what
+    is beyond the last edge goes on at its rate.
 
     Examples
     --------
@@ -59,7 +63,7 @@ def learnt_edges(max_horizon: int, known_days: float) -> tuple[int, ...]:
     (1, 3)
     """
     first = min(7 if known_days >= 28 else 1, max_horizon)
-    reach = max(min(max_horizon, 0.6 * known_days), 1)
+    reach = max(min(max_horizon, HISTORY_SHARE * known_days), 1)
     edges = {edge for edge in (*_LADDER, max_horizon) if first <= edge <= reach}
     return tuple(sorted(edges)) or (first,)
 
@@ -73,6 +77,21 @@ def bins_needed(edges: Sequence[int], horizons: Sequence[int]) -> int:
     2
     """
     return min(int(np.searchsorted(edges, max(horizons))) + 1, len(edges))
+
+
+def edges_needed(edges: Sequence[int], horizons: Sequence[int]) -> list[int]:
+    """Return which edges `between` looks at for these horizons, from low to high.
+
+    Examples
+    --------
+    >>> edges_needed((7, 14, 30), [7, 20]), edges_needed((7, 14, 30), [400])
+    ([0, 1, 2], [2])
+    """
+    needed = set()
+    for day in horizons:
+        upper = min(int(np.searchsorted(edges, day)), len(edges) - 1)
+        needed |= {upper} if day >= edges[upper] or upper == 0 else {upper - 1, upper}
+    return sorted(needed)
 
 
 def in_bins(X: npt.NDArray[Any], bins: int) -> Floats:

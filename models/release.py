@@ -9,7 +9,8 @@
         cells.json        averages by brand, and the priors
         brands.json       categories and decision cycles
         context.json      channels, attributes of users, paydays and campaigns
-        purchase.txt next_stage.txt stage_held.txt value.txt     LightGBM's text
+        purchase.txt lapse.txt move.txt where.txt stage_held.txt value.txt order_value.txt
+                            LightGBM's text
         stages.toml       the stage model
 
 `release.json` holds the SHA-256 of every other file, so a folder is whole or refused.
@@ -33,16 +34,18 @@ from features.errors import FeatureError, ReleaseError
 from features.feature import Feature
 from features.stages import StageModel, parse_stage_model
 from features.view import View
+from models.brand_state import BrandState
+from models.calibration import CellCalibration
 from models.cells import CellMeans
-from models.demand import Demand
 from models.forecast import ForecastModel
 from models.purchase import PurchaseCurve
 from models.stage_outcomes import NextStage, StageHeld
-from models.value import ExpectedValue
+from models.value import ExpectedValue, OrderValue
 
 __all__ = [
     "Release",
     "ReleasesSettings",
+    "champion_as_of",
     "champions",
     "load_champion",
     "load_release",
@@ -52,7 +55,7 @@ __all__ = [
     "uncrown",
 ]
 
-_FORMAT: Final = 2
+_FORMAT: Final = 3
 _CHAMPION: Final = "champion"
 
 
@@ -105,17 +108,23 @@ def save_release(release: Release, folder: Path) -> None:
     model = release.model
     files = {
         "purchase.txt": model.purchase.trees_.text(),
-        "next_stage.txt": model.next_stage.outcomes_.trees_.text(),
-        "stage_held.txt": model.stage_held.outcomes_.trees_.text(),
+        **{f"{name}.txt": text for name, text in model.next_stage.texts().items()},
+        "stage_held.txt": model.stage_held.trees_.text(),
         "value.txt": "" if model.value is None else model.value.trees_.text(),
+        "order_value.txt": "" if model.order_value is None else model.order_value.trees_.text(),
         "stages.toml": release.stage_text,
         "brands.json": _json(release.brands.as_data()),
         "context.json": _json(release.context.as_data()),
+        "baselines.json": _json(dict(release.baselines)),
         "cells.json": _json(
             {
                 "cells": model.cells.to_dict(),
                 "priors": model.priors.to_dict(),
-                "demand": {brand: list(row) for brand, row in model.demand.shares.items()},
+                "brand_state": {
+                    "states": {brand: list(row) for brand, row in model.brand_state.states.items()},
+                    "others": list(model.brand_state.others),
+                },
+                "calibration": model.calibration and model.calibration.to_dict(),
             }
         ),
     }
@@ -133,10 +142,10 @@ def save_release(release: Release, folder: Path) -> None:
             "purchase": model.purchase.to_dict(),
             "next_stage": model.next_stage.to_dict(),
             "stage_held": model.stage_held.to_dict(),
-            "value": None if model.value is None else model.value.to_dict(),
+            "value": model.value and model.value.to_dict(),
+            "order_value": model.order_value and model.order_value.to_dict(),
         },
         "facts": dict(release.facts),
-        "baselines": dict(release.baselines),
         "sha256": {name: _digest(text) for name, text in files.items()},
     }
     (folder / "release.json").write_text(_json(about), encoding="utf-8")
@@ -201,12 +210,22 @@ def _release(
     model = ForecastModel(
         stages,
         PurchaseCurve.from_dict(models["purchase"], files["purchase.txt"], threads),
-        NextStage.from_dict(models["next_stage"], files["next_stage.txt"], threads),
+        NextStage.from_dict(
+            models["next_stage"],
+            {name: files[f"{name}.txt"] for name in ("lapse", "move", "where")},
+            threads,
+        ),
         StageHeld.from_dict(models["stage_held"], files["stage_held.txt"], threads),
         models["value"] and ExpectedValue.from_dict(models["value"], files["value.txt"], threads),
         CellMeans.from_dict(cells["cells"]),
         CellMeans.from_dict(cells["priors"]),
-        Demand({brand: tuple(row) for brand, row in cells["demand"].items()}),
+        BrandState(
+            {brand: tuple(row) for brand, row in cells["brand_state"]["states"].items()},
+            tuple(cells["brand_state"]["others"]),
+        ),
+        models["order_value"]
+        and OrderValue.from_dict(models["order_value"], files["order_value.txt"], threads),
+        cells["calibration"] and CellCalibration.from_dict(cells["calibration"]),
     )
     return Release(
         about["name"],
@@ -220,7 +239,7 @@ def _release(
         context,
         model,
         about["facts"],
-        about["baselines"],
+        json.loads(files["baselines.json"]),
     )
 
 
@@ -275,6 +294,18 @@ def champions(releases: Path) -> list[str]:
         return (releases / _CHAMPION).read_text(encoding="utf-8").split()
     except FileNotFoundError:
         return []
+
+
+def champion_as_of(releases: Path) -> int | None:
+    """Return the T of the release that answers (microseconds), without loading its models."""
+    crowned = champions(releases)
+    if not crowned:
+        return None
+    try:
+        about = json.loads((releases / crowned[-1] / "release.json").read_text(encoding="utf-8"))
+        return int(about["as_of"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def set_champion(releases: Path, name: str) -> None:

@@ -6,29 +6,32 @@ A cycle's returns are pairs of indices (from, to), each a fall that counts as a 
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from models.horizons import between, bins_needed, in_bins
-from models.purchase import bin_rows, curve, first_share
+from models.estimator import Estimator
+from models.hazards import bin_rows, curve, first_share
+from models.horizons import between, bins_needed, edges_needed, in_bins
 from models.trees import Trees
 
 __all__ = ["NextStage", "StageHeld", "possible_outcomes"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
-FEWEST_MOMENTS = 200
+FEWEST_MOMENTS: Final = 200
 """With fewer rows than this the table alone answers."""
 
-_IMPOSSIBLE = -60.0
+_IMPOSSIBLE: Final = -60.0
+_QUICK: Final = {"learning_rate": 0.15}
+"""Larger steps than for purchases, since there are fewer of them: a pair's stage has to be
+foretold at a third of the cost."""
 
 
-def possible_outcomes(
-    n_stages: int, returns: Sequence[tuple[int, int]] = ()
-) -> npt.NDArray[np.bool_]:
+def possible_outcomes(n_stages: int, returns: Sequence[tuple[int, int]] = ()) -> Bools:
     """Return which outcomes a stage can have, shape (n_stages + 1, n_stages + 2).
 
     A move up leads to a higher stage; a lapse leads down, so from `none` there is no lapse. A
@@ -44,90 +47,88 @@ def possible_outcomes(
     return possible
 
 
-class _Outcomes:
-    """Softmax over outcomes of a (moment, bin): a table's logarithm plus trees."""
+def outcome_table(stage: Ints, b: Ints, outcome: Ints, weight: Floats, possible: Bools) -> Floats:
+    """Return what became of each stage, (n_stages + 1, n_bins, n_outcomes); rows sum to 1.
 
-    def __init__(
-        self,
-        possible: npt.NDArray[np.bool_],
-        edges: Sequence[int],
-        rounds: int,
-        seed: int,
-        threads: int,
-        parameters: Mapping[str, Any] | None,
-    ) -> None:
-        self.possible = possible
-        self.edges = tuple(edges)
-        self.trees_ = Trees("multiclass", possible.shape[1], rounds, seed, threads, parameters)
-
-    def fit(
-        self, X: npt.NDArray[Any], stage: Ints, row: Ints, b: Ints, outcome: Ints, weight: Floats
-    ) -> None:
-        """Learn from rows (moment `row`, bin `b`, `outcome`)."""
-        counts = np.zeros((*self.possible.shape[:1], len(self.edges), self.possible.shape[1]))
-        np.add.at(counts, (stage[row], b, outcome), weight[row])
-        # A bin's outcomes lean on those of all bins, and these on an even spread.
-        pooled = counts.sum(axis=1, keepdims=True) + self.possible[:, None, :]
-        pooled = np.where(self.possible[:, None, :], pooled, 0.0)
-        smooth = counts + 20.0 * pooled / pooled.sum(axis=2, keepdims=True)
-        self.table_ = smooth / smooth.sum(axis=2, keepdims=True)
-        if len(row) >= FEWEST_MOMENTS and len(np.unique(outcome)) > 1:
-            rows = np.column_stack([X[row], b.astype(X.dtype)])
-            self.trees_.fit(
-                rows, outcome.astype(np.float64), weight[row], self._start(stage[row], b)
-            )
-
-    def _start(self, stage: Ints, b: Ints) -> Floats:
-        table = self.table_[stage, b]
-        return np.where(self.possible[stage], np.log(np.maximum(table, 1e-12)), _IMPOSSIBLE)
-
-    def probabilities(self, rows: Floats, stage: Ints, horizons: Sequence[int]) -> Floats:
-        """Return the outcomes' probabilities, shape (n_moments, bins, n_outcomes)."""
-        bins, n, outcomes = bins_needed(self.edges, horizons), len(stage), self.possible.shape[1]
-        b = np.tile(np.arange(bins), n)
-        stages = np.repeat(stage, bins)
-        raw = self.trees_.raw(rows, self._start(stages, b))
-        raw = np.where(self.possible[stages], raw, -np.inf)
-        p = np.exp(raw - raw.max(axis=1, keepdims=True))
-        return np.asarray(p / p.sum(axis=1, keepdims=True)).reshape(n, bins, outcomes)
-
-    def to_dict(self) -> dict[str, Any]:
-        return {"edges": list(self.edges), "table": self.table_.tolist()}
-
-    def take(self, data: Mapping[str, Any], trees: str) -> None:
-        self.table_ = np.asarray(data["table"])
-        self.trees_.from_text(trees)
+    A bin's outcomes lean on those of all bins, and these on an even spread of the possible ones.
+    """
+    bins = int(b.max()) + 1 if len(b) else 1
+    counts = np.zeros((len(possible), bins, possible.shape[1]))
+    np.add.at(counts, (stage, b, outcome), weight)
+    pooled = counts.sum(axis=1, keepdims=True) + possible[:, None, :]
+    pooled = np.where(possible[:, None, :], pooled, 0.0)
+    smooth = counts + 20.0 * pooled / pooled.sum(axis=2, keepdims=True)
+    return np.asarray(smooth / smooth.sum(axis=2, keepdims=True))
 
 
-class NextStage:
-    """The first change of stage as competing outcomes, by discrete-time hazards over bins.
+def _softmax(raw: Floats) -> Floats:
+    p = np.exp(raw - raw.max(axis=-1, keepdims=True))
+    return np.asarray(p / p.sum(axis=-1, keepdims=True))
+
+
+class NextStage(Estimator):
+    r"""The first change of stage as competing outcomes, by discrete-time hazards over bins.
+
+    In bin b a pair stays, lapses, or moves to a named stage k:
+
+    .. math:: (h_0, h_\text{lapse}, h_\text{move}) \propto
+              (1, e^{a_{s,b} + f(X, b)}, e^{c_{s,b} + g(X, b)}), \qquad
+              h_k = h_\text{move} \frac{t_{s,b,k} e^{d_k(X)}}{\sum_j t_{s,b,j} e^{d_j(X)}}
+
+    Each of f, g and d is learnt against staying alone, or among those that moved (Begg and Gray,
+    1984), and starts from the table t of what became of the stage s. Outcomes that cannot be are 0.
 
     Parameters
     ----------
     n_stages : K, without `none`.
     edges : ends of the bins, in days.
+    rounds : trees of f and of g; `where_rounds` those of each d.
     returns : (from, to) of a cycle's returns.
+
+    Attributes
+    ----------
+    table_ : (n_stages + 1, n_bins, n_stages + 2)
+    first_share_ : (edges[0] + 1,)
+    trees_ : f, g and d by name: "lapse", "move", "where".
     """
 
     def __init__(
         self,
         n_stages: int,
         edges: Sequence[int],
-        rounds: int = 80,
+        rounds: int = 30,
+        where_rounds: int = 20,
         seed: int = 0,
         threads: int = 1,
         parameters: Mapping[str, Any] | None = None,
         returns: Sequence[tuple[int, int]] = (),
     ) -> None:
         self.n_stages = n_stages
-        self.edges = tuple(edges)
-        self.returns = tuple(returns)
-        possible = possible_outcomes(n_stages, self.returns)
-        self.outcomes_ = _Outcomes(possible, edges, rounds, seed, threads, parameters)
+        self.edges = edges
+        self.rounds = rounds
+        self.where_rounds = where_rounds
+        self.seed = seed
+        self.threads = threads
+        self.parameters = parameters
+        self.returns = returns
+
+    @property
+    def possible(self) -> Bools:
+        """Which outcomes a stage can have."""
+        return possible_outcomes(self.n_stages, self.returns)
+
+    def _new_trees(self) -> dict[str, Trees]:
+        settings = {**_QUICK, **(self.parameters or {})}
+        more = (self.seed, self.threads, settings)
+        return {
+            "lapse": Trees("binary", 1, self.rounds, *more),
+            "move": Trees("binary", 1, self.rounds, *more),
+            "where": Trees("multiclass", self.n_stages, self.where_rounds, *more),
+        }
 
     def fit(
         self,
-        X: npt.NDArray[Any],
+        X: Any,
         stage: Ints,
         change_day: Floats,
         outcome: Ints,
@@ -143,23 +144,77 @@ class NextStage:
         outcome : (n,) its number; 0 where none was seen.
         follow_up : (n,) days over which the stage is known.
         """
+        X = self._learns_from(X)
         # The instant as_of + k days ends the k-th day, so its change falls into that day.
         event = np.isfinite(change_day)
         time = np.where(event, change_day - 0.5, 0.0)
         row, b, changed = bin_rows(self.edges, time, event, follow_up)
         label = np.where(changed > 0, outcome[row], 0)
-        self.outcomes_.fit(X, stage, row, b, label, weight)
+        self.table_ = _all_bins(
+            outcome_table(stage[row], b, label, weight[row], self.possible), len(self.edges)
+        )
         self.first_share_ = first_share(self.edges[0], time, event, weight, follow_up)
+        self.trees_ = self._new_trees()
+        lapse = self.n_stages + 1
+        for name, chosen in (
+            ("lapse", (label == 0) | (label == lapse)),
+            ("move", (label == 0) | ((label > 0) & (label < lapse))),
+        ):
+            y = (label[chosen] > 0).astype(np.float64)
+            if _enough(y):
+                some, at = row[chosen], b[chosen]
+                start = self._against_staying(stage[some], at)[name]
+                self.trees_[name].fit(X, y, weight[some], start, some, at.astype(X.dtype))
+        moved = np.flatnonzero((label > 0) & (label < lapse))
+        to = label[moved] - 1
+        if _enough(to):
+            start = self._towards(stage[row[moved]], b[moved])
+            self.trees_["where"].fit(
+                X, to.astype(np.float64), weight[row[moved]], start, row[moved]
+            )
         return self
 
-    def predict_outcomes(self, X: Floats, stage: Ints, horizons: Sequence[int]) -> Floats:
+    def _against_staying(self, stage: Ints, b: Any) -> dict[str, Floats]:
+        """Return the starting log-odds of a lapse and of a move, against staying."""
+        table = np.maximum(self.table_[stage, b], 1e-12)
+        could, lapse = self.possible[stage], self.n_stages + 1
+        moves = np.where(could[..., 1:lapse], table[..., 1:lapse], 0.0).sum(axis=-1)
+        stay = np.log(table[..., 0])
+        return {
+            "lapse": np.where(could[..., lapse], np.log(table[..., lapse]) - stay, _IMPOSSIBLE),
+            "move": np.where(moves > 0, np.log(np.maximum(moves, 1e-12)) - stay, _IMPOSSIBLE),
+        }
+
+    def _towards(self, stage: Ints, b: Any) -> Floats:
+        """Return the starting scores of the named stages."""
+        table = np.maximum(self.table_[stage, b][..., 1:-1], 1e-12)
+        return np.where(self.possible[stage][..., 1:-1], np.log(table), _IMPOSSIBLE)
+
+    def predict_outcomes(self, X: Any, stage: Ints, horizons: Sequence[int]) -> Floats:
         """Return P(outcome within x), shape (n_moments, n_horizons, n_stages + 2); sums to 1."""
-        rows = in_bins(X, bins_needed(self.edges, horizons))
+        rows = in_bins(self._asked(X), bins_needed(self.edges, horizons))
         return self.outcomes_of(rows, stage, horizons)
 
     def outcomes_of(self, rows: Floats, stage: Ints, horizons: Sequence[int]) -> Floats:
         """Return the same of the rows that `in_bins` made for these horizons."""
-        return self.outcomes_within(self.outcomes_.probabilities(rows, stage, horizons), horizons)
+        return self.outcomes_within(self.probabilities(rows, stage, horizons), horizons)
+
+    def probabilities(self, rows: Floats, stage: Ints, horizons: Sequence[int]) -> Floats:
+        """Return the outcomes' probabilities in each bin, (n_moments, bins, n_outcomes)."""
+        bins, n = bins_needed(self.edges, horizons), len(stage)
+        stages, b = np.repeat(stage, bins), np.tile(np.arange(bins), n)
+        start = self._against_staying(stages, b)
+        raw = {name: self.trees_[name].raw(rows, start[name]) for name in ("lapse", "move")}
+        for name, score in raw.items():
+            raw[name] = np.where(start[name] == _IMPOSSIBLE, -np.inf, score)
+        kinds = _softmax(np.column_stack([np.zeros(n * bins), raw["lapse"], raw["move"]]))
+        # Where to does not look at the bin, so that it is asked once a moment.
+        once = self.trees_["where"].raw(rows[::bins, :-1], np.zeros((n, self.n_stages)))
+        towards = self._towards(stages, b) + np.repeat(once, bins, axis=0)
+        p = np.empty((n * bins, self.n_stages + 2))
+        p[:, 0], p[:, -1] = kinds[:, 0], kinds[:, 1]
+        p[:, 1:-1] = kinds[:, 2:] * np.where(self.possible[stages][:, 1:-1], _softmax(towards), 0.0)
+        return p.reshape(n, bins, -1)
 
     def outcomes_within(self, p: Floats, horizons: Sequence[int]) -> Floats:
         """Return P(outcome within x) from the outcomes of each bin (n, n_bins, n_outcomes)."""
@@ -179,57 +234,129 @@ class NextStage:
             result[:, column, 0] = at_x[:, column]
         return np.asarray(result / result.sum(axis=2, keepdims=True))
 
+    def expected_days(self, X: Floats, stage: Ints, most: int) -> Floats:
+        r"""Return how many of the next days a pair is expected to stay at its stage, (n,).
+
+        The restricted mean :math:`\sum_{x=0}^{\text{most}-1} P(\text{stay at } x)`: of `most` days,
+        since nobody knows what comes after them.
+        """
+        stays = self.predict_outcomes(X, stage, range(1, most))[:, :, 0] if most > 1 else 0.0
+        return np.asarray(1.0 + np.sum(stays, axis=1)) if most > 1 else np.ones(len(X))
+
+    def texts(self) -> dict[str, str]:
+        """Return the trees as LightGBM's text, by name."""
+        return {name: trees.text() for name, trees in self.trees_.items()}
+
     def to_dict(self) -> dict[str, Any]:
         """Return what was learnt besides the trees, as plain data."""
         return {
             "n_stages": self.n_stages,
+            "edges": list(self.edges),
             "returns": [list(edge) for edge in self.returns],
             "first_share": self.first_share_.tolist(),
-            **self.outcomes_.to_dict(),
+            "table": self.table_.tolist(),
         }
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any], trees: str, threads: int) -> "NextStage":
-        """Return the model of `to_dict` and its trees' text."""
-        returns = [(start, to) for start, to in data.get("returns", ())]
-        model = cls(data["n_stages"], data["edges"], threads=threads, returns=returns)
-        model.first_share_ = np.asarray(data["first_share"])
-        model.outcomes_.take(data, trees)
+    def from_dict(
+        cls, data: Mapping[str, Any], texts: Mapping[str, str], threads: int
+    ) -> "NextStage":
+        """Return the model of `to_dict` and its trees' texts."""
+        returns = [(start, to) for start, to in data["returns"]]
+        model = cls(data["n_stages"], tuple(data["edges"]), threads=threads, returns=returns)
+        model.first_share_, model.table_ = (
+            np.asarray(data["first_share"]),
+            np.asarray(data["table"]),
+        )
+        model.trees_ = model._new_trees()
+        for name, trees in model.trees_.items():
+            trees.from_text(texts[name])
         return model
 
 
-class StageHeld:
-    """The stage at ``as_of + x days``, learnt at the edges and interpolated between them."""
+def _enough(label: npt.NDArray[Any]) -> bool:
+    return len(label) >= FEWEST_MOMENTS and len(np.unique(label)) > 1
+
+
+def _all_bins(table: Floats, bins: int) -> Floats:
+    """Let bins that nobody was followed over be like the last one that was."""
+    missing = bins - table.shape[1]
+    return np.concatenate([table, np.repeat(table[:, -1:], max(missing, 0), axis=1)], axis=1)
+
+
+class StageHeld(Estimator):
+    """The stage at ``as_of + x days``, learnt at the edges and interpolated between them.
+
+    Parameters
+    ----------
+    n_stages : K, without `none`.
+    edges : the days at which it is learnt.
+
+    Attributes
+    ----------
+    table_ : (n_stages + 1, n_edges, n_stages + 1): what became of each stage.
+    trees_ : what was learnt over its logarithm.
+    """
 
     def __init__(
         self,
         n_stages: int,
         edges: Sequence[int],
-        rounds: int = 60,
+        rounds: int = 20,
         seed: int = 0,
         threads: int = 1,
         parameters: Mapping[str, Any] | None = None,
     ) -> None:
         self.n_stages = n_stages
-        self.edges = tuple(edges)
-        anything = np.ones((n_stages + 1, n_stages + 1), dtype=bool)
-        self.outcomes_ = _Outcomes(anything, edges, rounds, seed, threads, parameters)
+        self.edges = edges
+        self.rounds = rounds
+        self.seed = seed
+        self.threads = threads
+        self.parameters = parameters
+
+    def _new_trees(self) -> Trees:
+        settings = {**_QUICK, **(self.parameters or {})}
+        return Trees(
+            "multiclass", self.n_stages + 1, self.rounds, self.seed, self.threads, settings
+        )
 
     def fit(
-        self, X: npt.NDArray[Any], stage: Ints, held: Ints, weight: Floats, follow_up: Floats
+        self, X: Any, stage: Ints, held: Ints, weight: Floats, follow_up: Floats
     ) -> "StageHeld":
         """Learn from the stage ``held`` at each edge, shape (n, n_edges), where it is known."""
+        X = self._learns_from(X)
         row, b = np.nonzero(follow_up[:, None] >= np.asarray(self.edges)[None, :])
-        self.outcomes_.fit(X, stage, row, b, held[row, b], weight)
+        label = held[row, b]
+        anything = np.ones((self.n_stages + 1, self.n_stages + 1), dtype=bool)
+        self.table_ = _all_bins(
+            outcome_table(stage[row], b, label, weight[row], anything), len(self.edges)
+        )
+        self.trees_ = self._new_trees()
+        if _enough(label):
+            self.trees_.fit(
+                X,
+                label.astype(np.float64),
+                weight[row],
+                np.log(self.table_[stage[row], b]),
+                row,
+                b.astype(X.dtype),
+            )
         return self
 
-    def predict_held(self, X: Floats, stage: Ints, horizons: Sequence[int]) -> Floats:
+    def predict_held(self, X: Any, stage: Ints, horizons: Sequence[int]) -> Floats:
         """Return P(stage at x), shape (n_moments, n_horizons, n_stages + 1); sums to 1."""
-        return self.held_of(in_bins(X, bins_needed(self.edges, horizons)), stage, horizons)
+        rows = in_bins(self._asked(X), bins_needed(self.edges, horizons))
+        return self.held_of(rows, stage, horizons)
 
     def held_of(self, rows: Floats, stage: Ints, horizons: Sequence[int]) -> Floats:
         """Return the same of the rows that `in_bins` made for these horizons."""
-        p = self.outcomes_.probabilities(rows, stage, horizons)
+        n, bins = len(stage), bins_needed(self.edges, horizons)
+        # Only the edges on either side of a horizon are asked.
+        asked = edges_needed(self.edges[:bins], horizons)
+        some = rows.reshape(n, bins, -1)[:, asked].reshape(n * len(asked), -1)
+        start = np.log(self.table_[stage][:, asked]).reshape(n * len(asked), -1)
+        p = np.zeros((n, bins, self.n_stages + 1))
+        p[:, asked] = _softmax(self.trees_.raw(some, start)).reshape(n, len(asked), -1)
         return self.held_within(p, stage, horizons)
 
     def held_within(self, p: Floats, stage: Ints, horizons: Sequence[int]) -> Floats:
@@ -238,11 +365,16 @@ class StageHeld:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what was learnt besides the trees, as plain data."""
-        return {"n_stages": self.n_stages, **self.outcomes_.to_dict()}
+        return {
+            "n_stages": self.n_stages,
+            "edges": list(self.edges),
+            "table": self.table_.tolist(),
+        }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], trees: str, threads: int) -> "StageHeld":
         """Return the model of `to_dict` and its trees' text."""
-        model = cls(data["n_stages"], data["edges"], threads=threads)
-        model.outcomes_.take(data, trees)
+        model = cls(data["n_stages"], tuple(data["edges"]), threads=threads)
+        model.table_ = np.asarray(data["table"])
+        model.trees_ = model._new_trees().from_text(trees)
         return model

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from features.online import OnlineFeatures
-from models.batch import known_rows
+from models.batch import known_rows, met_rows
 from models.forecast import Forecast, Moments
 from models.release import Release
 from serving.history_store import HistoryStore
@@ -89,7 +89,8 @@ class Scorer:
         known_brand = np.array([brand in self._category for brand in brands], dtype=bool)
         known = known_rows(X, self.release.features, known_brand)
         categories = [self._category.get(brand) for brand in brands]
-        moments = Moments(X, stage.astype(np.int64), brands, categories, known)
+        met = met_rows(X, self.release.features)
+        moments = Moments(X, stage.astype(np.int64), brands, categories, known, met)
         names = self.release.model.stages
         return Answer(
             self.release.model.predict(moments, horizons),

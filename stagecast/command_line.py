@@ -5,7 +5,7 @@ import sys
 import typer
 
 from features.errors import StagecastError
-from stagecast.commands import answers, data, runs, stages
+from stagecast.commands import answers, data, diagnosis, reasons, retraining, runs, stages
 
 __all__ = ["app", "main"]
 
@@ -23,11 +23,15 @@ app.command()(data.simulate)
 app.command("import")(data.import_log)
 app.command()(data.features)
 app.command("explain-stage")(stages.explain_stage)
+app.command()(reasons.explain)
 app.command("compare-stages")(stages.compare_stages)
+app.command()(diagnosis.doctor)
 app.command()(runs.train)
 app.command()(runs.evaluate)
 app.command()(runs.promote)
 app.command()(runs.rollback)
+app.command()(retraining.compare)
+app.command()(retraining.retrain)
 app.command()(answers.score)
 app.command()(answers.ingest)
 app.command()(answers.serve)

@@ -92,10 +92,12 @@ def _learn(
         f"is held; a fourth says for how much. Hazards are learnt between {facts['edges']} days.",
     )
     tracking = Tracking(settings.tracking, configuration.folder)
-    promotion = promote(tracking, configuration.releases, result.run)
-    passed = sum(good for _, _, good in promotion.gate.lines)
+    promotion = promote(
+        configuration.dataset, tracking, configuration.releases, result.run, None, progress
+    )
+    passed = sum(question.passed for question in promotion.gate.questions)
     terminal.say(
-        f"The gate: {passed} of {len(promotion.gate.lines)} questions passed. Release "
+        f"The gate: {passed} of {len(promotion.gate.questions)} questions passed. Release "
         f"{promotion.release} is " + ("the champion." if promotion.promoted else "NOT promoted."),
         "",
     )

@@ -10,6 +10,7 @@ from features.offline import resolve_moments, with_categories
 from tests.engines import SETTINGS, log_of, stage_model, view_of
 from tests.random_logs import DAY, START, instants, micros, random_world
 from tests.slow_twin import twin_values
+from models.brand_state import BRAND_COLUMNS, BrandState
 from training.fit import Learner
 from training.labels import StagePaths, purchases_after, stage_paths
 from training.table import TrainingTable
@@ -118,8 +119,9 @@ def table_of(follow_up, time, change_day=None) -> TrainingTable:
         edges=EDGES, users=texts, brands=texts, categories=texts,
         source=np.array(["midnight"] * n, dtype=object), as_of=np.arange(n) * DAY,
         weight=np.ones(n), X=np.zeros((n, 1), np.float32), stage=np.zeros(n, np.int64),
-        demand=np.zeros((n, 2)), follow_up=np.array(follow_up, dtype=float),
+        met=np.ones(n, bool), brand_state=np.zeros((n, len(BRAND_COLUMNS))), follow_up=np.array(follow_up, dtype=float),
         time=np.array(time, dtype=float), spent=np.zeros((n, len(EDGES))),
+        first_value=np.zeros(n),
         staged=np.ones(n, bool), change_day=change,
         outcome=np.where(np.isfinite(change), 2, 0), held=np.zeros((n, len(EDGES)), np.int64),
     )  # fmt: skip
@@ -133,17 +135,17 @@ def test_the_table_of_an_earlier_day_knows_less_of_what_came_after():
 
 
 def test_moments_that_nobody_could_follow_change_no_rate():
-    learner = Learner(("none", "a", "b"), False, rounds=1, next_rounds=1, held_rounds=1, threads=1)
-    demand = type("Demand", (), {})
+    learner = Learner(("none", "a", "b"), ("x",), False, 30, rounds=1, next_rounds=1, threads=1)
+    state = BrandState({}, (0.0,) * len(BRAND_COLUMNS))
     known = table_of([40] * 9, [3, *[np.inf] * 8], [5, 8, *[np.inf] * 7])
     # As many again whose labels nobody knows, whatever the log says of them.
     more = table_of([40] * 9 + [0.5] * 9, [3, *[np.inf] * 8, *[0.1] * 9],
                     [5, 8, *[np.inf] * 7, *[np.inf] * 9])  # fmt: skip
-    first, second = (learner.fit(t, demand, lambda _: None) for t in (known, more))
+    first, second = (learner.fit(t, state, lambda _: None) for t in (known, more))
     np.testing.assert_array_equal(first.purchase.base_, second.purchase.base_)
     np.testing.assert_array_equal(first.purchase.first_share_, second.purchase.first_share_)
     for name in ("next_stage", "stage_held"):
-        one, two = (getattr(model, name).outcomes_.table_ for model in (first, second))
+        one, two = (getattr(model, name).table_ for model in (first, second))
         np.testing.assert_array_equal(one, two)
     np.testing.assert_array_equal(first.cells.overall_, second.cells.overall_)
     np.testing.assert_array_equal(first.priors.overall_, second.priors.overall_)

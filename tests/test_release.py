@@ -56,7 +56,8 @@ def names_in(folder: Path) -> set[str]:
 def test_a_release_is_text_and_json_and_no_code(release):
     assert names_in(release) == {
         "release.json", "cells.json", "brands.json", "context.json", "stages.toml",
-        "purchase.txt", "next_stage.txt", "stage_held.txt", "value.txt",
+        "baselines.json", "purchase.txt", "lapse.txt", "move.txt", "where.txt", "stage_held.txt",
+        "value.txt", "order_value.txt",
     }  # fmt: skip
     for file in release.iterdir():
         file.read_text(encoding="utf-8")
@@ -71,7 +72,7 @@ def test_a_release_that_was_saved_comes_back_and_forecasts_the_same(release, tmp
     rng = np.random.default_rng(0)
     moments = Moments(
         rng.normal(size=(20, len(first.features))), rng.integers(0, 6, 20),
-        ["2"] * 20, ["c0"] * 20, rng.random(20) < 0.7,
+        ["2"] * 20, ["c0"] * 20, rng.random(20) < 0.7, rng.random(20) < 0.8,
     )  # fmt: skip
     one, two = (found.model.predict(moments, (1, 30, 90)) for found in (first, second))
     np.testing.assert_array_equal(one.p_purchase, two.p_purchase)
@@ -118,7 +119,7 @@ def test_a_release_of_another_format_is_refused(release):
 # --- broken ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["purchase.txt", "cells.json", "stages.toml", "brands.json"])
+@pytest.mark.parametrize("name", ["baselines.json", "cells.json", "stages.toml", "brands.json"])
 def test_a_file_that_was_altered_or_cut_off_is_named(release, name):
     text = (release / name).read_text(encoding="utf-8")
     for broken in (text[: len(text) // 2], text + "\n"):
@@ -128,7 +129,7 @@ def test_a_file_that_was_altered_or_cut_off_is_named(release, name):
 
 
 def test_a_release_without_one_of_its_files_is_no_whole_release(release):
-    (release / "next_stage.txt").unlink()
+    (release / "where.txt").unlink()
     with pytest.raises(ReleaseError, match="holds no whole release"):
         load_release(release)
 

@@ -21,7 +21,7 @@ from features.engine import Engine, EngineSettings, open_engine
 from features.errors import ConfigError, EventLogError
 from features.events import EventLog, EventsSettings, log_end, read_events
 from features.offline import with_categories
-from models.demand import demand_at, demand_of_moments
+from models.brand_state import brand_history
 from serving.history_store import HistoryStore
 from serving.ingest import ingest_log
 from tests.random_logs import DAY, START, random_log
@@ -103,8 +103,9 @@ class Found:
     sample: pd.DataFrame
     time: list[float]
     spent: list[list[float]]
-    demand: Any
-    demand_of_moments: list[list[float]]
+    first_value: list[float]
+    brand_state: Any
+    state_of_moments: list[list[float]]
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +136,7 @@ def what_is_found(engine: Engine, log: EventLog) -> Found:
     numbered = sample.assign(i=np.arange(n))
     moments = engine.load(pa.Table.from_pandas(numbered, preserve_index=False))
     bought = purchases_after(engine, events, moments, n, (7, 14, 30))
+    history = brand_history(engine, events)
     return Found(
         brands,
         log_end(engine, log.table),
@@ -143,8 +145,9 @@ def what_is_found(engine: Engine, log: EventLog) -> Found:
         sample,
         bought.time.tolist(),
         bought.spent.tolist(),
-        demand_at(engine, events, brands.brand_ids, AS_OF),
-        demand_of_moments(engine, events, moments, n).tolist(),
+        bought.first_value.tolist(),
+        history.state(brands.brand_ids, AS_OF),
+        history.at(sample.brand_id.tolist(), sample.as_of.to_numpy()).tolist(),
     )
 
 

@@ -60,8 +60,11 @@ def later_events() -> pd.DataFrame:
 
 
 def test_the_base_of_these_tests_has_learnt_from_trees(base):
-    assert base["release.json"]["facts"]["purchase_method"] == "trees"
-    assert all(base[f"{name}.txt"] for name in ("purchase", "next_stage", "stage_held", "value"))
+    # What is drawn at random teaches trees nothing of purchases that a regression does not know.
+    assert base["release.json"]["facts"]["purchase_method"] == "logistic"
+    assert json.loads(base["baselines.json"])["trees"]
+    names = ("lapse", "move", "where", "stage_held", "value", "order_value")
+    assert all(base[f"{name}.txt"] for name in names)
 
 
 def test_nothing_at_or_after_t_touches_what_is_learnt_as_of_t(base, tmp_path, database):
@@ -83,9 +86,8 @@ def test_orders_that_have_not_settled_are_no_labels_yet(base, tmp_path, database
     found, settled = learnt(world)["release.json"], base["release.json"]
     assert found["facts"]["purchases_learnt"] < settled["facts"]["purchases_learnt"]
     # A label that is not known yet is not a no: the rates do not fall for it.
-    rates = [np.array(about["models"]["purchase"]["base"]) for about in (found, settled)]
-    n = min(map(len, rates))
-    assert (rates[0][:n] > 0.7 * rates[1][:n]).all()
+    rates = [np.mean(about["models"]["purchase"]["base"]) for about in (found, settled)]
+    assert rates[0] > 0.7 * rates[1]
 
 
 # --- logs with little in them --------------------------------------------------------------------

@@ -141,7 +141,9 @@ def crowned(config: Path, result: TrainResult, as_of: str) -> TrainedWorld:
     """Promote a run whatever its gate says, and return its world."""
     configuration = load_configuration(config)
     tracking = Tracking(configuration.settings.tracking, configuration.folder)
-    promote(tracking, configuration.releases, result.run, force="a test")
+    promote(
+        configuration.dataset, tracking, configuration.releases, result.run, "a test", lambda _: None
+    )
     return TrainedWorld(configuration.folder, result.run, result.release, as_of)
 
 

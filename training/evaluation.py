@@ -2,175 +2,342 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from models.baselines import BaseRate, RecencyFrequency
-from models.forecast import Forecast
+from models.calibration import LEVELS, cell_names
+from training.baselines import BASELINES
+from training.draws import UserDraws
+from training.judged import MODEL, Judged
 from training.metrics import (
-    brier_difference_interval,
-    calibration_interval,
-    integrated_brier,
+    Reliability,
+    censored_brier,
+    gain_curve,
     multiclass_log_loss,
     purchase_scores,
+    reliability,
 )
 
-__all__ = ["BASELINES", "Outcomes", "baseline_forecasts", "evaluate_forecast", "flat_metrics"]
+__all__ = ["NOTHING_JUDGED", "evaluation_of", "flat_metrics", "known_horizons", "lost_to"]
 
 Floats = npt.NDArray[np.float64]
 
-BASELINES: Final = ("base_rate", "recency_frequency")
+NOTHING_JUDGED: Final[Mapping[str, Any]] = {
+    "moments": 0,
+    "users": 0,
+    "horizons": {},
+    "integrated_brier": {},
+    "integrated_brier_over": {},
+    "reliability": {},
+    "gain": {},
+    "curve_by_stage": {},
+    "confusion": {},
+    "slices": {},
+    "cells": [],
+    "losses": [],
+}
+"""The evaluation of a log too short to judge anything."""
+
+MOST_SLICES: Final = 24
+FEWEST_IN_A_SLICE: Final = 20
+FEWEST_EXPECTED: Final = 5.0
+"""A cell with fewer expected purchases is left to its parent."""
 
 
-@dataclass(frozen=True)
-class Outcomes:
-    """What came of n moments.
-
-    Attributes
-    ----------
-    time : (n,) days to the first purchase; inf where none was seen.
-    follow_up : (n,) days over which that is known.
-    outcome_within : by horizon, (n,) number of the outcome of the stage within it, -1 where it
-        was not followed.
-    """
-
-    users: npt.NDArray[Any]
-    weight: Floats
-    time: Floats
-    follow_up: Floats
-    outcome_within: Mapping[int, npt.NDArray[np.int64]]
-
-
-def baseline_forecasts(
-    baselines: Mapping[str, Any], frame: Mapping[str, Floats], stage_names: npt.NDArray[Any]
-) -> dict[int, dict[str, Floats]]:
-    """Return P(purchase <= x) by horizon and baseline, from a release's stored baselines."""
-    return {
-        int(x): {
-            "base_rate": BaseRate.from_dict(data["base_rate"]).predict_proba(stage_names),
-            "recency_frequency": RecencyFrequency.from_dict(
-                data["recency_frequency"]
-            ).predict_proba(frame),
-        }
-        for x, data in baselines.items()
-    }
-
-
-def evaluate_forecast(
-    forecast: Forecast,
-    outcomes: Outcomes,
-    baselines: Mapping[int, Mapping[str, Floats]],
-    transitions: Floats,
-) -> dict[str, Any]:
-    """Return the scores of each horizon whose labels are known, and over the horizons.
-
-    Parameters
-    ----------
-    baselines : by horizon, the baselines' P(purchase <= x).
-    transitions : (n, n_horizons, n_outcomes): what the table by stage says of the next stage.
+def evaluation_of(judged: Judged, seed: int = 0) -> dict[str, Any]:
+    """Return every score, as plain data.
 
     Returns
     -------
-    Plain data: ``horizons`` (by x: the model's scores, each baseline's, the interval of
-    predicted over observed, the interval of the Brier score over the base rate's), and
-    ``integrated_brier`` by model where several horizons are known.
+    ``horizons`` by x: scores of "model" and of each baseline; ``intervals`` of the model's
+    (95 %, by user); ``calibration_interval``; ``brier_over`` by baseline, the interval of the
+    Brier score over its; ``next_stage``; ``value``.
+    ``integrated_brier`` by model, and ``integrated_brier_over`` by baseline: its interval.
+    ``reliability``, ``gain``, ``curve_by_stage``, ``confusion``, ``slices``, ``cells``: what the
+    pictures show. ``losses``: where a baseline beats the model.
     """
-    by_horizon: dict[str, Any] = {}
-    for h, x in enumerate(forecast.horizons):
-        known = outcomes.follow_up >= x
-        if not known.any():
-            continue
-        y = (outcomes.time[known] < x).astype(np.float64)
-        rows: dict[str, Any] = {"model": _scores(y, forecast.p_purchase[known, h], outcomes, known)}
-        for name, p in baselines.get(x, {}).items():
-            rows[name] = _scores(y, p[known], outcomes, known)
-        rows |= _intervals(y, forecast.p_purchase[known, h], baselines.get(x, {}), outcomes, known)
-        rows["next_stage"] = _next_stage(forecast, h, x, outcomes, transitions)
-        by_horizon[str(x)] = rows
-    return {"horizons": by_horizon, "integrated_brier": _integrated(by_horizon)}
-
-
-def _scores(
-    y: Floats, p: Floats, outcomes: Outcomes, known: npt.NDArray[np.bool_]
-) -> dict[str, float | None]:
-    scores = purchase_scores(y, p, outcomes.weight[known])
-    return {name: _finite(value) for name, value in scores.items()}
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
-
-
-def _intervals(
-    y: Floats,
-    p: Floats,
-    baselines: Mapping[str, Floats],
-    outcomes: Outcomes,
-    known: npt.NDArray[np.bool_],
-) -> dict[str, Any]:
-    users, weight = outcomes.users[known], outcomes.weight[known]
-    found: dict[str, Any] = {
-        "calibration_interval": [
-            _finite(end) for end in calibration_interval(users, y, p, weight=weight)
-        ]
+    draws = UserDraws(judged.users, seed=seed)
+    horizons = {
+        str(x): _at_horizon(judged, h, x, draws)
+        for h, x in enumerate(judged.horizons)
+        if judged.known(x).any()
     }
-    if "base_rate" in baselines:
-        found["brier_over_base_rate"] = [
-            _finite(end)
-            for end in brier_difference_interval(
-                users, y, p, baselines["base_rate"][known], weight=weight
-            )
-        ]
+    found = {
+        "moments": len(judged),
+        "users": draws.n_users,
+        "horizons": horizons,
+        **_integrated(judged, draws),
+        "reliability": _by_horizon(judged, _reliabilities),
+        "gain": _by_horizon(judged, _gains),
+        "curve_by_stage": _curves(judged),
+        "confusion": _confusions(judged),
+        "slices": _slices(judged, draws),
+        "cells": _cells(judged, draws),
+    }
+    return {**found, "losses": lost_to(found)}
+
+
+def _at_horizon(judged: Judged, h: int, x: int, draws: UserDraws) -> dict[str, Any]:
+    known = judged.known(x)
+    weight, y = judged.weight[known], judged.bought(x)[known]
+    rows: dict[str, Any] = {
+        name: _finite(purchase_scores(y, p[known, h], weight))
+        for name, p in judged.p.items()
+        if not np.isnan(p[known, h]).any()
+    }
+    p = judged.p[MODEL]
+    mass = np.where(known, judged.weight, 0.0)
+    every, said = judged.bought(x), p[:, h]
+    ranks = draws.ranks(every, said, mass)
+    tiny = np.clip(said, 1e-15, 1 - 1e-15)
+    losses = -(every * np.log(tiny) + (1.0 - every) * np.log1p(-tiny))
+    rows["calibration_interval"] = list(draws.ratio(mass * said, mass * every))
+    rows["intervals"] = {
+        "auc": list(ranks[0]),
+        "average_precision": list(ranks[1]),
+        "log_loss": list(draws.ratio(mass * losses, mass)),
+        "brier": list(draws.ratio(mass * (said - every) ** 2, mass)),
+    }
+    rows["brier_over"] = {
+        name: list(draws.ratio(mass * ((said - every) ** 2 - (other[:, h] - every) ** 2), mass))
+        for name, other in judged.p.items()
+        if name in rows and name != MODEL
+    }
+    rows["next_stage"] = _next_stage(judged, h, x)
+    rows["value"] = _value(judged, h, x, draws)
+    return rows
+
+
+def _finite(scores: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: float(v) if math.isfinite(v) else None for name, v in scores.items()}
+
+
+def _next_stage(judged: Judged, h: int, x: int) -> dict[str, Any]:
+    outcome = judged.outcome_within[:, h]
+    followed = (outcome >= 0) & judged.known(x)
+    if not followed.any():
+        return {}
+    weight = judged.weight[followed]
+    said, table = judged.forecast.p_outcome[followed, h], judged.transitions[followed, h]
+    return {
+        "n": int(followed.sum()),
+        "log_loss": multiclass_log_loss(outcome[followed], said, weight),
+        "log_loss_of_table": multiclass_log_loss(outcome[followed], table, weight),
+    }
+
+
+def _value(judged: Judged, h: int, x: int, draws: UserDraws) -> dict[str, Any]:
+    value, known = judged.forecast.value, judged.known(x)
+    if value is None or judged.spent is None or not known.any():
+        return {}
+    mass = np.where(known, judged.weight, 0.0)
+    said, spent = mass * value[:, h], mass * judged.spent[:, h]
+    return {
+        "expected": float(said.sum()),
+        "spent": float(spent.sum()),
+        "predicted_over_observed": float(said.sum() / spent.sum()) if spent.sum() else None,
+        "interval": list(draws.ratio(said, spent)),
+    }
+
+
+def _integrated(judged: Judged, draws: UserDraws) -> dict[str, Any]:
+    """Return the integrated Brier scores, and how far the model's lies over each baseline's.
+
+    Each moment counts as far as it was followed, weighted for those that were not (see
+    `training.metrics.censored_brier`).
+    """
+    x = [day for day in judged.horizons if judged.known(day).any()]
+    if len(x) < 2:
+        return {"integrated_brier": {}, "integrated_brier_over": {}}
+    places = [judged.horizons.index(day) for day in x]
+    rows = {
+        name: censored_brier(judged.time, judged.follow_up, p[:, places], x)
+        for name, p in judged.p.items()
+        if not np.isnan(p[:, places]).any()
+    }
+    days = np.asarray(x, dtype=np.float64)
+    whole = {
+        name: np.trapezoid(errors, days, axis=1) / (days[-1] - days[0])
+        for name, errors in rows.items()
+    }
+    w = judged.weight
+    return {
+        "integrated_brier": {
+            name: float((w * each).sum() / w.sum()) for name, each in whole.items()
+        },
+        "integrated_brier_over": {
+            name: list(draws.ratio(w * (whole[MODEL] - each), w))
+            for name, each in whole.items()
+            if name != MODEL
+        },
+    }
+
+
+def _by_horizon(judged: Judged, view: Any) -> dict[str, Any]:
+    found = {}
+    for h, x in enumerate(judged.horizons):
+        known = judged.known(x)
+        y = judged.bought(x)[known]
+        if 0 < y.sum() < len(y):
+            found[str(x)] = {
+                name: view(y, p[known, h], judged.weight[known])
+                for name, p in judged.p.items()
+                if not np.isnan(p[known, h]).any()
+            }
     return found
 
 
-def _next_stage(
-    forecast: Forecast, h: int, x: int, outcomes: Outcomes, transitions: Floats
-) -> dict[str, Any]:
-    outcome = outcomes.outcome_within.get(x)
-    followed = (
-        np.zeros(0, dtype=bool) if outcome is None else ((outcome >= 0) & (outcomes.follow_up >= x))
+def _reliabilities(y: Floats, p: Floats, weight: Floats) -> dict[str, Any]:
+    table: Reliability = reliability(y, p, weight=weight)
+    return {name: value.tolist() for name, value in vars(table).items()}
+
+
+def _gains(y: Floats, p: Floats, weight: Floats) -> dict[str, Any]:
+    taken, reached = gain_curve(y, p, weight)
+    at = np.concatenate([np.linspace(0, 0.1, 41), np.linspace(0.1, 1.0, 46)[1:]])
+    return {"taken": at.tolist(), "reached": np.interp(at, taken, reached).tolist()}
+
+
+def _curves(judged: Judged) -> dict[str, Any]:
+    """Return what was forecast and what came by stage and horizon."""
+    found: dict[str, Any] = {}
+    for index, name in enumerate(judged.stages):
+        at = judged.stage == index
+        rows = {}
+        for h, x in enumerate(judged.horizons):
+            some = at & judged.known(x)
+            if judged.weight[some].sum() > 0:
+                w = judged.weight[some] / judged.weight[some].sum()
+                rows[str(x)] = {
+                    "predicted": float((w * judged.p[MODEL][some, h]).sum()),
+                    "observed": float((w * judged.bought(x)[some]).sum()),
+                    "n": int(some.sum()),
+                }
+        if rows:
+            found[name] = rows
+    return found
+
+
+def _confusions(judged: Judged) -> dict[str, Any]:
+    """Return, by horizon, what was expected to become of each stage and what did, in moments."""
+    outcomes = ["stay", *judged.stages[1:], "lapse"]
+    found: dict[str, Any] = {}
+    for h, x in enumerate(judged.horizons):
+        outcome = judged.outcome_within[:, h]
+        some = (outcome >= 0) & judged.known(x)
+        if not some.any():
+            continue
+        shape = (len(judged.stages), len(outcomes))
+        expected, observed = np.zeros(shape), np.zeros(shape)
+        weight, stage = judged.weight[some], judged.stage[some]
+        np.add.at(expected, stage, weight[:, None] * judged.forecast.p_outcome[some, h])
+        np.add.at(observed, (stage, outcome[some]), weight)
+        found[str(x)] = {
+            "stages": list(judged.stages),
+            "outcomes": outcomes,
+            "expected": expected.tolist(),
+            "observed": observed.tolist(),
+        }
+    return found
+
+
+def _slices(judged: Judged, draws: UserDraws) -> dict[str, Any]:
+    return {name: _slice(judged, draws, texts) for name, texts in judged.slices.items()}
+
+
+def _slice(judged: Judged, draws: UserDraws, texts: npt.NDArray[Any]) -> dict[str, Any]:
+    names, place = np.unique(texts.astype(str), return_inverse=True)
+    found: dict[str, Any] = {name: {} for name in names[-MOST_SLICES:]}
+    for h, x in enumerate(judged.horizons):
+        known, y, p = judged.known(x), judged.bought(x), judged.p[MODEL][:, h]
+        mass = np.where(known, judged.weight, 0.0)
+        intervals = draws.ratios(place, len(names), mass * p, mass * y)
+        for number, name in enumerate(names):
+            some = known & (place == number)
+            if name in found and some.sum() >= FEWEST_IN_A_SLICE:
+                found[name][str(x)] = {
+                    **_slice_scores(judged, some, h, x),
+                    "interval": list(intervals[number]),
+                }
+    return {name: rows for name, rows in found.items() if rows}
+
+
+def _slice_scores(judged: Judged, some: npt.NDArray[np.bool_], h: int, x: int) -> dict[str, Any]:
+    y, weight, p = judged.bought(x)[some], judged.weight[some], judged.p[MODEL][some, h]
+    scores = purchase_scores(y, p, weight)
+    base = judged.p.get("base_rate")
+    kept = ("n", "buyers", "auc", "log_loss", "brier", "predicted_over_observed")
+    beside = {} if base is None else purchase_scores(y, base[some, h], weight)
+    return _finite(
+        {name: scores[name] for name in kept}
+        | {f"base_rate_{name}": beside[name] for name in ("log_loss", "brier") if beside}
     )
-    if outcome is None or not followed.any():
-        return {}
-    weight = outcomes.weight[followed]
-    return {
-        "n": int(followed.sum()),
-        "log_loss": multiclass_log_loss(outcome[followed], forecast.p_outcome[followed, h], weight),
-        "log_loss_of_table": multiclass_log_loss(
-            outcome[followed], transitions[followed, h], weight
-        ),
-    }
 
 
-def _integrated(by_horizon: Mapping[str, Any]) -> dict[str, float]:
-    horizons = sorted(int(x) for x in by_horizon)
-    if len(horizons) < 2:
-        return {}
-    return {
-        name: integrated_brier(horizons, [by_horizon[str(x)][name]["brier"] for x in horizons])
-        for name in ("model", *BASELINES)
-        if all(name in by_horizon[str(x)] for x in horizons)
-    }
+def _cells(judged: Judged, draws: UserDraws) -> list[dict[str, Any]]:
+    """Return predicted over observed of each cell and horizon that expects five purchases."""
+    names = cell_names(
+        judged.brands.tolist(), judged.categories.tolist(), judged.stage, judged.stages
+    )
+    found = []
+    for level in LEVELS:
+        cells, place = np.unique(names[level].astype(str), return_inverse=True)
+        for h, x in enumerate(judged.horizons):
+            mass = np.where(judged.known(x), judged.weight, 0.0)
+            said, came = mass * judged.p[MODEL][:, h], mass * judged.bought(x)
+            p, y = (np.bincount(place, value, len(cells)) for value in (said, came))
+            n = np.bincount(place, judged.known(x), len(cells))
+            wanted = np.flatnonzero(p >= FEWEST_EXPECTED)
+            if not len(wanted):
+                continue
+            intervals = draws.ratios(place, len(cells), said, came)
+            found += [
+                {
+                    "level": level,
+                    "cell": str(cells[c]),
+                    "horizon": x,
+                    "n": int(n[c]),
+                    "expected": float(p[c]),
+                    "observed": float(y[c]),
+                    "predicted_over_observed": float(p[c] / y[c]) if y[c] else None,
+                    "interval": list(intervals[c]),
+                }
+                for c in wanted
+            ]
+    return found
+
+
+def lost_to(evaluation: Mapping[str, Any]) -> list[str]:
+    """Return where a baseline has the lower Brier score, in words; beyond doubt is said."""
+    found = []
+    for x, rows in evaluation["horizons"].items():
+        for name, called in BASELINES.items():
+            if name in rows and rows[name]["brier"] < rows[MODEL]["brier"]:
+                low = rows["brier_over"][name][0]
+                sure = low is not None and low > 0
+                found.append(f"{called} at {x} days" + (", beyond doubt" if sure else ""))
+    return found
 
 
 def flat_metrics(evaluation: Mapping[str, Any]) -> dict[str, float]:
     """Return the scores as one level of names, ``auc_30d`` or ``base_rate_auc_30d``."""
     flat: dict[str, float] = {}
     for x, rows in evaluation["horizons"].items():
-        for model in ("model", *BASELINES):
-            prefix = "" if model == "model" else f"{model}_"
+        for model in (MODEL, *BASELINES):
+            prefix = "" if model == MODEL else f"{model}_"
             flat |= {
                 f"{prefix}{name}_{x}d": value
                 for name, value in rows.get(model, {}).items()
                 if value is not None
             }
         flat |= {f"next_stage_{name}_{x}d": value for name, value in rows["next_stage"].items()}
+        ratio = rows["value"].get("predicted_over_observed")
+        if ratio is not None:
+            flat[f"value_predicted_over_observed_{x}d"] = ratio
     for model, value in evaluation["integrated_brier"].items():
-        flat["integrated_brier" if model == "model" else f"{model}_integrated_brier"] = value
+        flat["integrated_brier" if model == MODEL else f"{model}_integrated_brier"] = value
     return flat
 
 

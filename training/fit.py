@@ -1,34 +1,30 @@
 """Fitting: from a training table to the models of a release, and to the plain baselines."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
-from models.baselines import BaseRate, RecencyFrequency
+from features.vocabulary import MICROSECONDS_PER_DAY
+from models.brand_state import BrandState
 from models.cells import CellMeans
-from models.demand import Demand
+from models.discrete_hazards import HAZARD_COLUMNS
 from models.forecast import ForecastModel, Moments, model_matrix
-from models.purchase import PurchaseCurve, bin_rows
+from models.hazards import bin_rows
+from models.purchase import PurchaseCurve
 from models.stage_outcomes import NextStage, StageHeld
-from models.value import ExpectedValue
+from models.value import ExpectedValue, OrderValue
 from training.table import TrainingTable
 
-__all__ = ["BASELINE_COLUMNS", "Learner", "fit_baselines", "moments_of_table"]
+__all__ = ["Learner", "faded", "moments_of_table"]
 
 Floats = npt.NDArray[np.float64]
 
-BASELINE_COLUMNS: Final = (
-    "orders_90d",
-    "orders_365d",
-    "days_since_last_order",
-    "active_days_90d",
-    "days_since_last_act",
-    "days_since_last_contact",
-)
-"""Recency and frequency: what the plain baseline sees."""
+_AGE_DAYS: Final = 90.0
+"""A moment weighs half as much when it is so many days older: what people do changes."""
 
 
 @dataclass(frozen=True)
@@ -37,59 +33,107 @@ class Learner:
 
     Parameters
     ----------
+    names : of the features.
     rounds : trees of the purchase curve.
-    next_rounds, held_rounds : trees an outcome of the models of stages.
-    value_rounds : trees of the expected value.
+    next_rounds, where_rounds, held_rounds : trees of the models of stages.
+    value_rounds, order_rounds : trees of the amounts.
     returns : the returns of the stage model, by index (from, to).
+    max_horizon : the last day that will be asked for.
     """
 
     stages: tuple[str, ...]
+    names: tuple[str, ...]
     has_values: bool
-    rounds: int = 160
-    next_rounds: int = 40
-    held_rounds: int = 30
-    value_rounds: int = 80
+    max_horizon: int
+    rounds: int = 80
+    next_rounds: int = 30
+    where_rounds: int = 20
+    held_rounds: int = 20
+    value_rounds: int = 30
+    order_rounds: int = 20
     seed: int = 0
     threads: int = 2
     parameters: Mapping[str, Any] | None = None
     returns: tuple[tuple[int, int], ...] = ()
 
     def fit(
-        self, table: TrainingTable, demand: Demand, progress: Callable[[str], None]
+        self, table: TrainingTable, state: BrandState, progress: Callable[[str], None]
     ) -> ForecastModel:
         """Return the models learnt from the table's labels, as far as they are known.
 
-        `demand` is what the release will know of the brands when it is asked.
+        `state` is what the release will know of the brands when it is asked.
         """
-        edges = table.edges
         cells, priors = self._cells(table), self._priors(table)
+        aged = replace(table, weight=table.weight * faded(table))
+        moments = moments_of_table(table)
         # Half the memory; the splits are learnt on values that float64 rows reach as well.
-        matrix = model_matrix(moments_of_table(table), cells, table.demand, len(edges))
-        X = matrix.astype(np.float32)
+        X = model_matrix(moments, table.brand_state, np.float32)
         progress(f"Learning purchases from {len(X):,} moments")
-        purchase = PurchaseCurve(edges, **self._settings(self.rounds)).fit(
-            X, table.time, np.isfinite(table.time), table.weight, table.follow_up
+        purchase = PurchaseCurve(
+            table.edges,
+            **self._settings(self.rounds),
+            plain=self._plain(),
+            max_horizon=self.max_horizon,
+        ).fit(
+            X,
+            table.time,
+            np.isfinite(table.time),
+            aged.weight,
+            table.follow_up,
+            moments.group,
+            pd.util.hash_array(table.users).view(np.int64),
         )
-        followed = table.only(table.staged)
+        followed = aged.only(table.staged)
         progress(f"Learning stages from {len(followed.X):,} moments")
         next_stage, held = self._fit_stages(followed, X[table.staged])
-        value = None
-        if self.has_values:
-            progress("Learning amounts")
-            value = ExpectedValue(edges, **self._settings(self.value_rounds)).fit(
-                X, table.spent, table.weight, table.follow_up
-            )
-        return ForecastModel(self.stages, purchase, next_stage, held, value, cells, priors, demand)
+        value, order_value = self._fit_values(aged, X, moments.group, progress)
+        return ForecastModel(
+            self.stages,
+            purchase,
+            next_stage,
+            held,
+            value,
+            cells,
+            priors,
+            state,
+            order_value,
+        )
 
     def _fit_stages(self, table: TrainingTable, X: npt.NDArray[Any]) -> tuple[NextStage, StageHeld]:
         n_stages, weight, follow_up = len(self.stages) - 1, table.weight, table.follow_up
         next_stage = NextStage(
-            n_stages, table.edges, returns=self.returns, **self._settings(self.next_rounds)
+            n_stages,
+            table.edges,
+            where_rounds=self.where_rounds,
+            returns=self.returns,
+            **self._settings(self.next_rounds),
         ).fit(X, table.stage, table.change_day, table.outcome, weight, follow_up)
         held = StageHeld(n_stages, table.edges, **self._settings(self.held_rounds)).fit(
             X, table.stage, table.held, weight, follow_up
         )
         return next_stage, held
+
+    def _fit_values(
+        self,
+        table: TrainingTable,
+        X: npt.NDArray[Any],
+        group: npt.NDArray[np.int64],
+        progress: Callable[[str], None],
+    ) -> tuple[ExpectedValue | None, OrderValue | None]:
+        if not self.has_values:
+            return None, None
+        progress("Learning amounts")
+        settings = self._settings(self.value_rounds)
+        value = ExpectedValue(table.edges, **settings).fit(
+            X, table.spent, table.weight, table.follow_up, group
+        )
+        # Orders beyond what was followed for everybody would be those of late buyers alone.
+        soon = table.time < np.minimum(table.follow_up, table.edges[-1])
+        order_value = OrderValue(**self._settings(self.order_rounds))
+        return value, order_value.fit(X, np.where(soon, table.first_value, 0.0), table.weight)
+
+    def _plain(self) -> dict[str, int]:
+        return {name: self.names.index(name) for name in HAZARD_COLUMNS if name in self.names}
 
     def _settings(self, rounds: int) -> dict[str, Any]:
         return {
@@ -139,12 +183,27 @@ class Learner:
 def moments_of_table(table: TrainingTable) -> Moments:
     """Return the table's moments as models see them."""
     return Moments(
-        table.X.astype(np.float64),
+        table.X,
         table.stage,
         table.brands.tolist(),
         table.categories.tolist(),
         np.ones(len(table.X), dtype=bool),
+        table.met,
     )
+
+
+def faded(table: TrainingTable) -> Floats:
+    """Return what is left of each moment's weight, (n,), by its age; 1 on average.
+
+    Counted from the newest moment that was followed over the first bin: those that nobody could
+    follow change nothing.
+    """
+    known = table.follow_up >= table.edges[0]
+    if not known.any():
+        return np.ones(len(table.X))
+    age = (table.as_of[known].max() - table.as_of) / MICROSECONDS_PER_DAY
+    left = 0.5 ** (np.maximum(age, 0.0) / _AGE_DAYS)
+    return np.asarray(left / left[known].mean())
 
 
 def _hazard_labels(table: TrainingTable) -> Floats:
@@ -168,27 +227,3 @@ def _held_labels(table: TrainingTable, n_stages: int) -> Floats:
     known = (table.follow_up[:, None] >= np.asarray(table.edges)) & table.staged[:, None]
     held = np.where(known[:, :, None], np.eye(n_stages + 1)[table.held], np.nan)
     return np.asarray(held.reshape(len(table.X), -1))
-
-
-def fit_baselines(
-    table: TrainingTable, names: Sequence[str], stages: Sequence[str], horizons: Sequence[int]
-) -> dict[str, Any]:
-    """Return, by horizon, the base rate by stage and a logistic regression, as plain data."""
-    fitted: dict[str, Any] = {}
-    columns = [list(names).index(name) for name in BASELINE_COLUMNS]
-    for x in horizons:
-        known = table.follow_up >= x
-        if not known.any():
-            continue
-        y = (table.time[known] < x).astype(np.float64)
-        frame = {
-            name: table.X[known, column].astype(np.float64)
-            for name, column in zip(BASELINE_COLUMNS, columns, strict=True)
-        }
-        cells = np.asarray(stages)[table.stage[known]]
-        weight = table.weight[known]
-        fitted[str(x)] = {
-            "base_rate": BaseRate().fit(y, weight, cells).to_dict(),
-            "recency_frequency": RecencyFrequency(BASELINE_COLUMNS).fit(frame, y, weight).to_dict(),
-        }
-    return fitted

@@ -28,28 +28,38 @@ class Purchases:
     ----------
     time : (n,) days to the first purchase at or after ``as_of``; inf where none was seen.
     spent : (n, n_edges) the amount within each edge.
+    first_value : (n,) the amount of the first order, all that was bought at its instant; 0 where
+        none was seen.
     """
 
     time: Floats
     spent: Floats
+    first_value: Floats
 
 
 def purchases_after(
-    engine: Engine, events: Any, moments: Any, n: int, edges: Sequence[int]
+    engine: Engine, events: Any, moments: Any, n: int, edges: Sequence[int], days: int = 0
 ) -> Purchases:
-    """Return what was bought in ``[as_of, as_of + edge)``; `moments` has ``i`` from 0 to n - 1."""
+    """Return what was bought in ``[as_of, as_of + edge)``; `moments` has ``i`` from 0 to n - 1.
+
+    First purchases are looked for up to the last edge, or to `days` where these are more.
+    """
     day = MICROSECONDS_PER_DAY
     bought = events.filter(events.kind == KIND_CODE["purchase"])
     joined = moments.select("i", "user_id", "brand_id", "as_of").join(
         bought.select("user_id", "brand_id", "occurred_at", "value_micros"), ["user_id", "brand_id"]
     )
     age = joined.occurred_at - joined.as_of
-    joined = joined.filter(age >= 0, age < max(edges) * day)
-    age = joined.occurred_at - joined.as_of
+    joined = joined.filter(age >= 0, age < max(*edges, days) * day)
+    joined = joined.mutate(age=joined.occurred_at - joined.as_of)
+    first = joined.age.min().over(ibis.window(group_by=joined.i))
+    joined = joined.mutate(first=first)
+    age = joined.age
     rows = (
         joined.group_by("i")
         .aggregate(
             first=age.min(),
+            first_value=joined.value_micros.sum(where=age == joined.first),
             **{f"spent_{edge}": joined.value_micros.sum(where=age < edge * day) for edge in edges},
         )
         .to_pyarrow()
@@ -60,7 +70,9 @@ def purchases_after(
     time[index] = rows["first"].to_numpy() / day
     for column, edge in enumerate(edges):
         spent[index, column] = rows[f"spent_{edge}"].fillna(0).astype(float) / VALUE_UNIT
-    return Purchases(time, spent)
+    first_value = np.zeros(n)
+    first_value[index] = rows["first_value"].fillna(0).astype(float) / VALUE_UNIT
+    return Purchases(time, spent, first_value)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ No score depends on the order of the rows, ties included.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, Literal
 
 import numpy as np
 import pandas as pd
@@ -24,6 +24,7 @@ __all__ = [
     "brier_difference_interval",
     "brier_score",
     "calibration_interval",
+    "censored_brier",
     "expected_calibration_error",
     "gain_curve",
     "integrated_brier",
@@ -315,6 +316,34 @@ def integrated_brier(horizons: Sequence[float], brier_by_horizon: Sequence[float
             f"{list(horizons)} and {brier.size} scores."
         )
     return float(brier[0] if x.size == 1 else np.trapezoid(brier, x) / (x[-1] - x[0]))
+
+
+def censored_brier(time: Floats, follow_up: Floats, p: Floats, horizons: Sequence[int]) -> Floats:
+    r"""Return each moment's squared error at each horizon, weighted for censoring, (n, n_horizons).
+
+    With G(t) the share of moments that were followed for t days or more,
+
+    .. math:: \frac{1\{t_i < x\}(1 - p_i)^2}{G(t_i+)} +
+              \frac{1\{t_i \ge x, c_i \ge x\} p_i^2}{G(x)}
+
+    where a purchase counts if it came within the follow-up c, so that G(t+) is the share of those
+    followed for more than t days. The mean over all moments is the
+    Brier score by inverse probability of censoring (Graf et al. 1999): unbiased where the
+    follow-up owes nothing to the purchase, as that of a log's end does. Where all are followed
+    to the last horizon it is the plain score.
+    """
+    order = np.sort(follow_up)
+
+    def followed(days: Any, side: Literal["left", "right"]) -> Floats:
+        return np.asarray(1.0 - np.searchsorted(order, days, side=side) / len(order))
+
+    errors = np.zeros(p.shape)
+    for h, x in enumerate(horizons):
+        came = (time < x) & (time < follow_up)
+        errors[came, h] = (1.0 - p[came, h]) ** 2 / followed(time[came], "right")
+        none = (time >= x) & (follow_up >= x)
+        errors[none, h] = p[none, h] ** 2 / followed(float(x), "left")
+    return errors
 
 
 def ratio_interval(

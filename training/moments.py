@@ -5,7 +5,7 @@ Three kinds of moments are drawn, since the service is asked at any time:
 - pairs that met, on a grid of days that follows the length of the log; half of the users at
   midnight, half at an instant of their own in the day. Moments that are *hot* (an act in the last
   30 days) or have a purchase within the next 30 are kept more often than the rest;
-- pairs just after an act, one second to ten minutes;
+- pairs just after an act: half at once, half one second to ten minutes later;
 - pairs that never met: a known user and a known brand.
 
 What is kept depends on hashes of the user, the pair and the moment alone, so that another row
@@ -230,17 +230,16 @@ def _after_acts(engine: Engine, events: Any, grid: Grid, settings: SamplingSetti
     second = acts.occurred_at // 1_000_000 % _PRIME
     user = engine.text_hash(acts.user_id)
     kept = acts.filter(_kept(chance, user, second))
-    delay = (
-        1
-        + _scatter(
-            engine.text_hash(kept.user_id), kept.occurred_at // 1_000_000 % _PRIME, ibis.literal(31)
-        )
-        % 600
+    when = _scatter(
+        engine.text_hash(kept.user_id), kept.occurred_at // 1_000_000 % _PRIME, ibis.literal(31)
     )
+    # At once, as an answer to the act itself would ask: the sitting still goes on, which a
+    # minute without another act makes less likely.
+    delay = ibis.ifelse(when % 2 == 0, 1, (1 + when // 2 % 600) * 1_000_000)
     return kept.select(
         "user_id",
         "brand_id",
-        as_of=(kept.occurred_at + delay * 1_000_000).cast("int64"),
+        as_of=(kept.occurred_at + delay).cast("int64"),
         source=ibis.literal("after_act"),
         weight=ibis.literal(1.0),
     )

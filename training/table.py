@@ -13,7 +13,8 @@ from features.errors import TrainingError
 from features.offline import moment_values, resolve_moments, with_categories
 from features.view import View
 from features.vocabulary import MICROSECONDS_PER_DAY
-from models.demand import demand_of_moments
+from models.batch import met_rows
+from models.brand_state import BrandHistory
 from training.labels import outcome_number, purchases_after, stage_paths
 from training.moments import SamplingSettings, grid_days, sample_moments
 
@@ -35,10 +36,11 @@ class TrainingTable:
     users, brands, categories, source : (n,) ids, and the kind of moment.
     as_of : (n,) microseconds; `weight` (n,).
     X : (n, n_features) float32, NaN unknown; `stage` (n,) index.
-    demand : (n, 2) the brand's share of purchases before (see `models.demand`).
+    met : (n,) whether the pair had any event in the look-back.
+    brand_state : (n, n_columns) of the brand, just before (see `models.brand_state`).
     follow_up : (n,) days over which labels are known.
     time : (n,) days to the first purchase; inf where none was seen.
-    spent : (n, n_edges) amount within each edge.
+    spent : (n, n_edges) amount within each edge; `first_value` (n,) of the first order.
     staged : (n,) whether the stages after the moment were followed.
     change_day : (n,) first day whose stage differs; inf where none was seen; `outcome` its number
         (see `models.stage_outcomes`); `held` (n, n_edges) the stage at each edge.
@@ -53,10 +55,12 @@ class TrainingTable:
     weight: Floats
     X: npt.NDArray[np.float32]
     stage: Ints
-    demand: Floats
+    met: npt.NDArray[np.bool_]
+    brand_state: Floats
     follow_up: Floats
     time: Floats
     spent: Floats
+    first_value: Floats
     staged: npt.NDArray[np.bool_]
     change_day: Floats
     outcome: Ints
@@ -81,10 +85,15 @@ def build_training_table(
     as_of: int,
     known_to: int,
     edges: Sequence[int],
+    max_horizon: int,
+    history: BrandHistory,
     sampling: SamplingSettings,
     progress: Callable[[str], None],
 ) -> TrainingTable:
-    """Build the table from what came before `as_of`; labels are known up to `known_to`."""
+    """Build the table from what came before `as_of`; labels are known up to `known_to`.
+
+    Amounts and stages are followed to the last edge, first purchases to `max_horizon`.
+    """
     engine = data.engine
     events = with_categories(engine, data.log.before(as_of).table, view.brands)
     first = events.occurred_at.min().to_pyarrow().as_py()
@@ -104,7 +113,7 @@ def build_training_table(
     X, stage = _values(data, events, loaded, view, n)
     asked = resolve_moments(engine, loaded, view.brands)
     progress("Looking up what came after each moment")
-    bought = purchases_after(engine, events, asked, n, edges)
+    bought = purchases_after(engine, events, asked, n, edges, max_horizon)
     every = -(-n // _STAGED)
     followed = asked.filter(asked.i % every == 0).select(
         "i", "user_id", "brand_id", "category_id", "decision_cycle_days", "as_of"
@@ -124,10 +133,12 @@ def build_training_table(
         weight=sample["weight"].to_numpy(),
         X=X,
         stage=stage,
-        demand=demand_of_moments(engine, events, asked, n),
+        met=met_rows(X, view.features),
+        brand_state=history.at(brands, as_of_rows),
         follow_up=(known_to - as_of_rows) / MICROSECONDS_PER_DAY,
         time=bought.time,
         spent=bought.spent,
+        first_value=bought.first_value,
         staged=np.arange(n) % every == 0,
         change_day=change_day,
         outcome=outcome_number(stage, to, len(view.stages.stages), view.stages.returns),

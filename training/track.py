@@ -81,12 +81,22 @@ class Tracking:
         return run_id
 
     def finish_run(
-        self, run_id: str, metrics: Mapping[str, float], figures: Mapping[str, Any], release: Path
+        self,
+        run_id: str,
+        metrics: Mapping[str, float],
+        figures: Mapping[str, Any],
+        release: Path,
+        texts: Mapping[str, str],
     ) -> None:
-        """Log metrics, pictures and the release's folder, register it, and close the run."""
+        """Log metrics, pictures, texts by their files' names and the release's folder; register it.
+
+        The run is closed then.
+        """
         self._log_metrics(run_id, metrics)
         for name, figure in figures.items():
             self._client.log_figure(run_id, figure, f"plots/{name}.png")
+        for name, text in texts.items():
+            self._client.log_text(run_id, text, name)
         self._client.log_artifacts(run_id, str(release), _RELEASE)
         self._register(run_id)
         self._client.set_terminated(run_id, "FINISHED")
@@ -135,6 +145,12 @@ class Tracking:
         runs = self._newest_runs(1, "attributes.status = 'FINISHED'")
         return str(runs[0].info.run_id) if runs else None
 
+    def run_as_of(self, as_of: int) -> str | None:
+        """Return the id of the newest finished run that learnt until an instant, or None."""
+        condition = f"attributes.status = 'FINISHED' and params.as_of_micros = '{as_of}'"
+        runs = self._newest_runs(1, condition)
+        return str(runs[0].info.run_id) if runs else None
+
     def _newest_runs(self, most: int, condition: str = "") -> list[Any]:
         # Who only asks leaves no database behind.
         if self._database is not None and not self._database.exists():
@@ -161,6 +177,20 @@ class Tracking:
             raise TrainingError(
                 f"Run {run_id} has no release; it may not have ended well."
             ) from error
+
+    def keep(self, run_id: str, file: Path) -> None:
+        """Keep a file with the run."""
+        self._client.log_artifact(run_id, str(file))
+
+    def fetch(self, run_id: str, name: str, target: Path) -> Path | None:
+        """Fetch a file that was kept into `target`; None where the run has none of the name."""
+        from mlflow.exceptions import MlflowException
+
+        target.mkdir(parents=True, exist_ok=True)
+        try:
+            return Path(self._client.download_artifacts(run_id, name, str(target)))
+        except (MlflowException, OSError):
+            return None
 
     def crown(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Give the champion's alias to the run's registered version, with `tags`."""

@@ -1,5 +1,6 @@
 """Training: from the log before T to a tracked run with a release."""
 
+import json
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -18,14 +20,20 @@ from features.instants import datetime_of
 from features.spans import Span
 from features.view import View
 from features.vocabulary import MICROSECONDS_PER_DAY
-from models.demand import demand_at
+from models.brand_state import BRAND_COLUMNS, brand_history
 from models.forecast import ForecastModel
 from models.horizons import ForecastSettings, learnt_edges
+from models.purchase import FEWEST_BUYERS_FOR_TREES
 from models.release import Release, save_release
-from training.backtest import Backtest
-from training.evaluation import flat_metrics
-from training.fit import Learner, fit_baselines
+from training.backtest import Backtest, calibrated, origins_of
+from training.baselines import Baselines
+from training.evaluation import NOTHING_JUDGED, evaluation_of, flat_metrics
+from training.figures import figures_of
+from training.fit import Learner, moments_of_table
+from training.judged import brands_since
+from training.judged_file import JUDGED_FILE, write_judged
 from training.moments import SamplingSettings
+from training.report import METHODS, About, report_page
 from training.table import TrainingTable, build_training_table
 from training.track import Tracking, TrackingSettings
 
@@ -38,7 +46,8 @@ class TrainingSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     sampling: SamplingSettings = SamplingSettings()
-    rounds: int = Field(default=160, ge=1)
+    rounds: int = Field(default=80, ge=1)
+    origins: int = Field(default=1, ge=1, le=12)
 
 
 @dataclass(frozen=True)
@@ -65,8 +74,13 @@ def train(
     as_of: int,
     progress: Callable[[str], None],
     settings: TrainingSettings | None = None,
+    younger_than: int | None = None,
 ) -> TrainResult:
-    """Learn from events before `as_of` (microseconds), and track what was learnt."""
+    """Learn from events before `as_of` (microseconds), and track what was learnt.
+
+    `younger_than` is the T of the release that answers now, if there is one: twins that are
+    compared with it learn up to it, not beyond.
+    """
     settings = settings or TrainingSettings()
     stages, stage_text = dataset.stage_model()
     known_to = as_of - dataset.events.settle_days * MICROSECONDS_PER_DAY
@@ -77,25 +91,56 @@ def train(
         brands, context = data.brands(as_of), data.context(as_of)
         view = View(catalogue(context), stages, brands, context)
         edges = learnt_edges(forecasts.max_horizon, _history_days(past.table, known_to))
+        history, since = brand_history(data.engine, past.table), brands_since(past.table)
         table = build_training_table(
-            data, view, as_of, known_to, edges, settings.sampling, progress
-        )
-        span = Backtest.span(table, known_to)
-        then, now = (
-            demand_at(data.engine, past.table, brands.brand_ids, instant)
-            for instant in (span.begin, as_of)
+            data,
+            view,
+            as_of,
+            known_to,
+            edges,
+            forecasts.max_horizon,
+            history,
+            settings.sampling,
+            progress,
         )
     learner = Learner(
         stages.names,
+        tuple(feature.name for feature in view.features),
         past.has_values,
+        forecasts.max_horizon,
         rounds=settings.rounds,
         threads=dataset.engine.threads,
         returns=stages.returns,
     )
-    names = [feature.name for feature in view.features]
-    tested = Backtest.run(span, table, learner, names, then, forecasts.horizons, progress)
-    model = learner.fit(table, now, progress)
-    facts = _facts(table, model, past.has_values) | {"evaluation": tested.evaluation}
+    tested = Backtest.run(
+        origins_of(table, known_to, settings.origins, younger_than),
+        table,
+        learner,
+        view,
+        history,
+        forecasts.horizons,
+        dataset.events.time_zone,
+        progress,
+        np.array([since[brand] for brand in table.brands], dtype=np.int64),
+    )
+    model = learner.fit(table, history.state(brands.brand_ids, as_of), progress)
+    calibration, calibrated_how = calibrated(tested)
+    model = replace(model, calibration=calibration)
+    progress("Judging the forecasts")
+    evaluation: dict[str, Any] = {"days": tested.days}
+    evaluation |= evaluation_of(tested.judged) if tested.judged else NOTHING_JUDGED
+    facts = _facts(table, model, view, past.has_values) | {
+        "calibration": calibrated_how,
+        "evaluation": evaluation,
+    }
+    baselines = Baselines.fit(
+        table,
+        learner.names,
+        stages.names,
+        forecasts.horizons,
+        moments_of_table(table),
+        learner.threads,
+    )
     release = Release(
         name="",
         as_of=as_of,
@@ -108,12 +153,31 @@ def train(
         context=context,
         model=model,
         facts=facts,
-        baselines=fit_baselines(table, names, stages.names, forecasts.horizons),
+        baselines=baselines.to_dict(),
     )
     progress("Tracking the run")
     run, name = _track(Tracking(tracking, dataset.folder), release, tested, settings)
-    metrics = flat_metrics(tested.evaluation)
-    return TrainResult(run, name, metrics, tested.evaluation, facts, said)
+    said = (*said, *_said_of_methods(model, table, forecasts))
+    return TrainResult(run, name, flat_metrics(evaluation), evaluation, facts, said)
+
+
+def _said_of_methods(
+    model: ForecastModel, table: TrainingTable, forecasts: ForecastSettings
+) -> tuple[str, ...]:
+    """Say where a simpler model answers than trees, and why."""
+    said = []
+    purchase, last = model.purchase, table.edges[-1]
+    if purchase.method_ != "trees":
+        said.append(
+            f"{purchase.buyers_:,} purchases to learn from, and trees need "
+            f"{FEWEST_BUYERS_FOR_TREES}: {METHODS[purchase.method_]} answers"
+        )
+    if last < forecasts.max_horizon:
+        said.append(
+            f"beyond {last} days, which half of the log's history covers, the curve goes on at "
+            f"the rate of its last days, times {purchase.tail_:.2f}"
+        )
+    return tuple(said)
 
 
 def _history_days(events: Any, known_to: int) -> float:
@@ -133,7 +197,9 @@ def _said_of_end(engine: Any, events: Any, as_of: int) -> tuple[str, ...]:
     )
 
 
-def _facts(table: TrainingTable, model: ForecastModel, has_values: bool) -> dict[str, Any]:
+def _facts(
+    table: TrainingTable, model: ForecastModel, view: View, has_values: bool
+) -> dict[str, Any]:
     sources = pd.Series(table.source).value_counts()
     return {
         "moments": len(table.X),
@@ -142,9 +208,25 @@ def _facts(table: TrainingTable, model: ForecastModel, has_values: bool) -> dict
         "brands": len(set(table.brands)),
         "purchases_learnt": model.purchase.buyers_,
         "edges": list(table.edges),
-        "purchase_method": "trees" if model.purchase.trees_.booster_ else "base rates",
+        "purchase_method": model.purchase.method_,
+        "tail": model.purchase.tail_,
+        "importance": _importance(model, view),
         "has_values": has_values,
     }
+
+
+def _importance(model: ForecastModel, view: View) -> dict[str, dict[str, float]]:
+    """Return each feature's and each group's part of the gain of the purchase model's trees."""
+    gain = model.purchase.trees_.importance()
+    groups = [feature.group for feature in view.features]
+    names = [*(feature.name for feature in view.features), "stage", *BRAND_COLUMNS, "bin"]
+    of = [*groups, "stage", *("brand" for _ in BRAND_COLUMNS), "time after the moment"]
+    by_name = dict(zip(names, gain.tolist(), strict=False))
+    by_group: dict[str, float] = {}
+    for group, name in zip(of, names, strict=True):
+        by_group[group] = by_group.get(group, 0.0) + by_name.get(name, 0.0)
+    found = {name: share for name, share in by_name.items() if share > 0}
+    return {"features": found, "groups": by_group if found else {}}
 
 
 def _track(
@@ -155,6 +237,7 @@ def _track(
         f"as-of-{day}",
         {
             "as_of": day,
+            "as_of_micros": release.as_of,
             "stages": release.stages.name,
             "features": len(release.features),
             "moments": release.facts["moments"],
@@ -168,7 +251,21 @@ def _track(
         with tempfile.TemporaryDirectory(prefix="stagecast-") as scratch:
             folder = Path(scratch) / named.name
             save_release(named, folder)
-            tracking.finish_run(run, flat_metrics(tested.evaluation), tested.figures, folder)
+            if tested.judged is not None:
+                write_judged(tested.judged, Path(scratch) / JUDGED_FILE)
+                tracking.keep(run, Path(scratch) / JUDGED_FILE)
+            evaluation = release.facts["evaluation"]
+            about = About.of_moments(named, evaluation["moments"], tested.days)
+            tracking.finish_run(
+                run,
+                flat_metrics(evaluation),
+                figures_of(evaluation, release.facts["importance"], about.subject),
+                folder,
+                {
+                    "evaluation.json": json.dumps(evaluation, ensure_ascii=False),
+                    "report.html": report_page(evaluation, about),
+                },
+            )
     except BaseException:
         tracking.fail_run(run)
         raise

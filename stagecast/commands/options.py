@@ -7,11 +7,28 @@ import typer
 
 from features.errors import ConfigError
 
-__all__ = ["AsJson", "AsOf", "Config", "Horizons", "Pairs", "ReleaseName", "horizons_of"]
+__all__ = [
+    "AsJson",
+    "AsOf",
+    "Config",
+    "Horizons",
+    "MaybeAsOf",
+    "Pairs",
+    "ReleaseName",
+    "Report",
+    "horizons_of",
+]
 
 Config = Annotated[Path, typer.Argument(help="The configuration: a TOML file.", metavar="CONFIG")]
 AsOf = Annotated[
     str,
+    typer.Option(
+        "--as-of",
+        help="A date (midnight in the log's time zone) or an instant: what is known then.",
+    ),
+]
+MaybeAsOf = Annotated[
+    str | None,
     typer.Option(
         "--as-of",
         help="A date (midnight in the log's time zone) or an instant: what is known then.",
@@ -30,6 +47,10 @@ Pairs = Annotated[
 ]
 ReleaseName = Annotated[
     str, typer.Option("--release", help="A release's name, a run, or `champion`.")
+]
+Report = Annotated[
+    Path | None,
+    typer.Option(help="A file for the same as one page with pictures: HTML.", metavar="FILE"),
 ]
 Horizons = Annotated[
     str | None, typer.Option(help="Days, like 7,30. Default: those of the configuration.")

@@ -2,7 +2,7 @@
 
 import getpass
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,16 +13,33 @@ from stagecast.commands.options import (
     Horizons,
     Pairs,
     ReleaseName,
+    Report,
     horizons_of,
 )
 from stagecast.configuration import load_configuration
 from stagecast.terminal import Terminal
+from stagecast.whole_file import WholeFile
 
-__all__ = ["evaluate", "promote", "rollback", "show_evaluation", "train"]
+if TYPE_CHECKING:
+    from training.gate import Gate
+
+__all__ = ["evaluate", "gate_data", "promote", "rollback", "show_evaluation", "show_gate", "train"]
 
 
-def train(config: Config, as_of: AsOf, as_json: AsJson = False) -> None:
+def train(
+    config: Config,
+    as_of: AsOf,
+    origins: Annotated[
+        int,
+        typer.Option(
+            min=1, max=12, help="How many twins test the model, each some weeks after the last."
+        ),
+    ] = 1,
+    as_json: AsJson = False,
+) -> None:
     """Learn from the events before a day, track the run, and say how good it is."""
+    from models.release import champion_as_of
+    from training.train import TrainingSettings
     from training.train import train as learn
 
     configuration = load_configuration(config)
@@ -35,6 +52,8 @@ def train(config: Config, as_of: AsOf, as_json: AsJson = False) -> None:
             settings.tracking,
             configuration.instant(as_of),
             progress,
+            TrainingSettings(origins=origins),
+            champion_as_of(configuration.releases),
         )
     terminal.note(result.said)
     facts = result.facts
@@ -61,31 +80,39 @@ def evaluate(
     release: ReleaseName = "champion",
     pairs: Pairs = None,
     horizons: Horizons = None,
+    report: Report = None,
     as_json: AsJson = False,
 ) -> None:
     """Hold the forecasts at a day against what then happened, beside plain baselines."""
     from stagecast.releases import find_release
     from training.evaluate import evaluate as judge
     from training.evaluation import flat_metrics
+    from training.report import About, report_page
 
+    out = None if report is None else WholeFile(report, "--report")
     configuration = load_configuration(config)
     terminal = Terminal(as_json)
     found = find_release(configuration, release)
     asked = horizons_of(horizons, configuration.settings.forecast.horizons, found.max_horizon)
+    instant = configuration.instant(as_of)
     with terminal.progress("Reading the event log") as progress:
-        result = judge(
-            configuration.dataset, found, configuration.instant(as_of), asked, pairs, progress
-        )
+        result = judge(configuration.dataset, found, instant, asked, pairs, progress)
+        if out is not None:
+            progress("Drawing the report")
+            about = About.of_pairs(found, instant, result.pairs, pairs.name if pairs else None)
+            out.write(report_page(result.evaluation, about))
     terminal.note(result.said)
-    show_evaluation(
-        terminal, result.evaluation, f"Release {result.release} at {as_of}, {result.pairs:,} pairs"
-    )
+    title = f"Release {result.release} at {as_of}, {result.pairs:,} pairs"
+    show_evaluation(terminal, result.evaluation, title)
+    if out is not None:
+        terminal.say(f"The report: {out.path}")
     terminal.result(
         {
             "release": result.release,
             "pairs": result.pairs,
             "metrics": flat_metrics(result.evaluation),
             "evaluation": dict(result.evaluation),
+            "report": None if out is None else str(out.path),
         }
     )
 
@@ -153,6 +180,27 @@ def _score_row(label: str, name: str, scores: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def show_gate(terminal: Terminal, gate: "Gate") -> None:
+    """Print the gate's questions and what could not be judged."""
+    terminal.table(
+        "The gate",
+        ["question", "95 % interval", ""],
+        [(q.text, q.answer, "passed" if q.passed else "REFUSED") for q in gate.questions],
+        left=3,
+    )
+    terminal.note(gate.warnings)
+
+
+def gate_data(gate: "Gate") -> dict[str, Any]:
+    """Return the gate's questions and warnings, for programs."""
+    return {
+        "gate": [
+            {"question": q.text, "answer": q.answer, "passed": q.passed} for q in gate.questions
+        ],
+        "warnings": list(gate.warnings),
+    }
+
+
 def promote(
     config: Config,
     run: Annotated[str, typer.Argument(help="The run's id, as `train` printed it.")],
@@ -173,17 +221,11 @@ def promote(
     terminal = Terminal(as_json)
     tracking = Tracking(configuration.settings.tracking, configuration.folder)
     reason = f"{getpass.getuser()}: {force}" if force else None
-    result = crown(tracking, configuration.releases, run, reason)
-    terminal.table(
-        "The gate",
-        ["question", "95 % interval", ""],
-        [
-            (question, answer, "passed" if good else "REFUSED")
-            for question, answer, good in result.gate.lines
-        ],
-        left=3,
-    )
-    terminal.note(result.gate.warnings)
+    with terminal.progress("Asking the gate") as progress:
+        result = crown(
+            configuration.dataset, tracking, configuration.releases, run, reason, progress
+        )
+    show_gate(terminal, result.gate)
     terminal.say(
         f"Release {result.release} is the champion now."
         if result.promoted
@@ -194,10 +236,7 @@ def promote(
             "run": result.run,
             "release": result.release,
             "promoted": result.promoted,
-            "gate": [
-                {"question": q, "answer": a, "passed": good} for q, a, good in result.gate.lines
-            ],
-            "warnings": list(result.gate.warnings),
+            **gate_data(result.gate),
         }
     )
     if not result.promoted:

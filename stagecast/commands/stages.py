@@ -15,7 +15,7 @@ from features.instants import datetime_of
 from features.receipt_words import kind_words
 from features.receipts import Event, Evidence, PairMoment, Receipt, StageReceipt, stage_receipt
 from features.vocabulary import KINDS
-from stagecast.commands.options import AsJson, Config
+from stagecast.commands.options import AsJson, Config, MaybeAsOf
 from stagecast.configuration import Configuration, load_configuration
 from stagecast.terminal import Terminal
 
@@ -28,13 +28,6 @@ _SHOWN: Final = 5
 """So many events of a condition are shown to people; programs get all."""
 
 Model = Annotated[str, typer.Argument(help="A shipped stage model, or the path of a file.")]
-MaybeAsOf = Annotated[
-    str | None,
-    typer.Option(
-        "--as-of",
-        help="A date (midnight in the log's time zone) or an instant: what is known then.",
-    ),
-]
 Local = Callable[[int], str]
 """An instant as text, in the log's time zone."""
 
