@@ -262,7 +262,7 @@ class NextStage(Estimator):
         cls, data: Mapping[str, Any], texts: Mapping[str, str], threads: int
     ) -> "NextStage":
         """Return the model of `to_dict` and its trees' texts."""
-        returns = [(start, to) for start, to in data["returns"]]
+        returns = tuple((start, to) for start, to in data["returns"])
         model = cls(data["n_stages"], tuple(data["edges"]), threads=threads, returns=returns)
         model.first_share_, model.table_ = (
             np.asarray(data["first_share"]),

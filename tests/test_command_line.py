@@ -271,11 +271,12 @@ REFUSING = {
     "horizons": {
         "7": {
             "calibration_interval": [1.5, 2.5],
-            "brier_over_base_rate": [0.001, 0.002],
+            "brier_over": {"base_rate": [0.001, 0.002]},
             "model": {},
             "next_stage": {},
         }
-    }
+    },
+    "cells": [],
 }
 
 
@@ -284,7 +285,7 @@ def refusing(uncrowned: TrainedWorld, monkeypatch: pytest.MonkeyPatch) -> Traine
     """The world, without a champion, and with a run whose test went badly."""
     import training.promote
 
-    def badly_tested(folder: Path) -> object:
+    def badly_tested(folder: Path, threads: int = 1) -> object:
         from dataclasses import replace
 
         from models.release import load_release

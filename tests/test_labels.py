@@ -7,10 +7,10 @@ import pytest
 
 from features.engine import open_engine
 from features.offline import resolve_moments, with_categories
+from models.brand_state import BRAND_COLUMNS, BrandState
 from tests.engines import SETTINGS, log_of, stage_model, view_of
 from tests.random_logs import DAY, START, instants, micros, random_world
 from tests.slow_twin import twin_values
-from models.brand_state import BRAND_COLUMNS, BrandState
 from training.fit import Learner
 from training.labels import StagePaths, purchases_after, stage_paths
 from training.table import TrainingTable
@@ -119,7 +119,8 @@ def table_of(follow_up, time, change_day=None) -> TrainingTable:
         edges=EDGES, users=texts, brands=texts, categories=texts,
         source=np.array(["midnight"] * n, dtype=object), as_of=np.arange(n) * DAY,
         weight=np.ones(n), X=np.zeros((n, 1), np.float32), stage=np.zeros(n, np.int64),
-        met=np.ones(n, bool), brand_state=np.zeros((n, len(BRAND_COLUMNS))), follow_up=np.array(follow_up, dtype=float),
+        met=np.ones(n, bool), brand_state=np.zeros((n, len(BRAND_COLUMNS))),
+        follow_up=np.array(follow_up, dtype=float),
         time=np.array(time, dtype=float), spent=np.zeros((n, len(EDGES))),
         first_value=np.zeros(n),
         staged=np.ones(n, bool), change_day=change,

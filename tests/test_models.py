@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as arrays
 from models.cells import CellMeans
 from models.forecast import ForecastModel, Moments, forecast_columns
 from models.hazards import bin_rows, curve
-from models.horizons import between, edges_needed, learnt_edges
+from models.horizons import between, learnt_edges
 from models.purchase import PurchaseCurve
 from models.stage_outcomes import NextStage, StageHeld, possible_outcomes
 from models.trees import Trees

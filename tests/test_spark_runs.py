@@ -12,6 +12,7 @@ from features.engine import EngineSettings
 from features.feature import Feature
 from features.stages import shipped_stage_models
 from features.view import View
+from models.brand_state import brand_history
 from serving.batch import score
 from tests.engines import CONTEXT, offline_values, online_values, stage_model
 from tests.random_logs import random_world
@@ -49,7 +50,10 @@ def test_a_training_table_on_spark_is_the_one_of_a_laptop(world):
             brands, context = data.brands(as_of), data.context(as_of)
             view = View(catalogue(context), dataset.stage_model()[0], brands, context)
             sampling = SamplingSettings(moments=2_000)
-            tables.append(build_training_table(data, view, as_of, as_of, edges, sampling, quiet))
+            history = brand_history(data.engine, data.log.before(as_of).table)
+            tables.append(
+                build_training_table(data, view, as_of, as_of, edges, 90, history, sampling, quiet)
+            )
     for field in fields(tables[0]):
         here, there = (getattr(table, field.name) for table in tables)
         np.testing.assert_array_equal(here, there, err_msg=field.name)

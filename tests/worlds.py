@@ -142,7 +142,12 @@ def crowned(config: Path, result: TrainResult, as_of: str) -> TrainedWorld:
     configuration = load_configuration(config)
     tracking = Tracking(configuration.settings.tracking, configuration.folder)
     promote(
-        configuration.dataset, tracking, configuration.releases, result.run, "a test", lambda _: None
+        configuration.dataset,
+        tracking,
+        configuration.releases,
+        result.run,
+        "a test",
+        lambda _: None,
     )
     return TrainedWorld(configuration.folder, result.run, result.release, as_of)
 

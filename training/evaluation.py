@@ -148,7 +148,7 @@ def _integrated(judged: Judged, draws: UserDraws) -> dict[str, Any]:
     Each moment counts as far as it was followed, weighted for those that were not (see
     `training.metrics.censored_brier`).
     """
-    x = [day for day in judged.horizons if judged.known(day).any()]
+    x = sorted(day for day in judged.horizons if judged.known(day).any())
     if len(x) < 2:
         return {"integrated_brier": {}, "integrated_brier_over": {}}
     places = [judged.horizons.index(day) for day in x]

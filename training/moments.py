@@ -42,7 +42,7 @@ class SamplingSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    moments: int = Field(default=200_000, ge=1_000)
+    moments: int = Field(default=400_000, ge=1_000)
     hot_share: float = Field(default=0.6, gt=0, lt=1)
     after_act_share: float = Field(default=0.15, ge=0, lt=1)
     never_met_share: float = Field(default=0.15, ge=0, lt=1)

@@ -9,7 +9,6 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from features.dataset import Dataset
-from features.events import log_end
 from features.instants import datetime_of, micros_of
 from features.spans import Span
 from models.horizons import ForecastSettings
@@ -42,10 +41,14 @@ class Retraining:
 
 
 def newest_day(dataset: Dataset) -> int:
-    """Return the last local midnight that the log reaches (microseconds)."""
+    """Return the last local midnight that the log reaches (microseconds).
+
+    The day after it may still be going on, and what is not there yet would count as not bought.
+    """
     zone = ZoneInfo(dataset.events.time_zone)
     with dataset.open() as data:
-        end = datetime_of(log_end(data.engine, data.log.table)).astimezone(zone)
+        last = int(data.log.table.occurred_at.max().to_pyarrow().as_py())
+    end = datetime_of(last).astimezone(zone)
     return micros_of(datetime(end.year, end.month, end.day, tzinfo=zone))
 
 
@@ -67,10 +70,12 @@ def retrain(
         if not alone:
             return Retraining("busy", ("another retraining is at work; nothing was done",))
         instant = newest_day(dataset) if as_of is None else as_of
-        if champion_as_of(releases) == instant:
+        reigns = champion_as_of(releases)
+        if reigns is not None and reigns >= instant:
             name = champions(releases)[-1]
+            when = "that day" if reigns == instant else "a later day"
             return Retraining(
-                "up to date", (f"{name} was trained as of that day",), instant, None, name
+                "up to date", (f"{name} was trained as of {when}",), instant, None, name
             )
         return _retrained(dataset, forecasts, settings, releases, instant, progress)
 

@@ -168,9 +168,11 @@ def _said_of_methods(
     said = []
     purchase, last = model.purchase, table.edges[-1]
     if purchase.method_ != "trees":
+        few = purchase.buyers_ < FEWEST_BUYERS_FOR_TREES
+        why = f"and trees need {FEWEST_BUYERS_FOR_TREES}" if few else "as held-out users tell"
         said.append(
-            f"{purchase.buyers_:,} purchases to learn from, and trees need "
-            f"{FEWEST_BUYERS_FOR_TREES}: {METHODS[purchase.method_]} answers"
+            f"{purchase.buyers_:,} purchases to learn from, {why}: "
+            f"{METHODS[purchase.method_]} answers"
         )
     if last < forecasts.max_horizon:
         said.append(

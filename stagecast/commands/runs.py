@@ -119,7 +119,10 @@ def evaluate(
 
 _NAMES = {
     "model": "Stagecast",
+    "per_horizon": "one LightGBM a horizon",
+    "hazards": "ten-feature hazards",
     "recency_frequency": "recency-frequency",
+    "bg_nbd": "BG/NBD",
     "base_rate": "base rate",
 }
 
@@ -150,16 +153,8 @@ def show_evaluation(terminal: Terminal, evaluation: Mapping[str, Any], title: st
         rows,
         left=2,
     )
-    worse = [
-        x
-        for x, found in evaluation["horizons"].items()
-        for key in list(_NAMES)[1:]
-        if key in found and found[key]["brier"] < found["model"]["brier"]
-    ]
-    if worse:
-        terminal.say(
-            f"WORSE THAN A PLAIN BASELINE AT {', '.join(dict.fromkeys(worse))} DAYS (Brier score)."
-        )
+    if evaluation["losses"]:
+        terminal.say(f"A BASELINE HAS THE LOWER BRIER SCORE: {'; '.join(evaluation['losses'])}.")
 
 
 def _score_row(label: str, name: str, scores: Mapping[str, Any]) -> list[str]:
