@@ -138,7 +138,7 @@ def test_a_log_too_short_is_a_no_that_says_what_is_missing_and_writes_nothing(tm
     assert outcome.code == 1, (outcome.out, outcome.err)
     assert outcome.json["action"] == "cannot train"
     (missing, *_) = outcome.json["why"]
-    assert "needed to train at all" in missing
+    assert missing == "the log does not hold one whole day yet"
     in_words = stagecast("retrain", config)
     assert in_words.code == 1
     assert "NOT TRAINED" in in_words.out

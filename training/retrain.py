@@ -40,16 +40,18 @@ class Retraining:
     promotion: Promotion | None = None
 
 
-def newest_day(dataset: Dataset) -> int:
-    """Return the last local midnight that the log reaches (microseconds).
+def newest_day(dataset: Dataset) -> int | None:
+    """Return the last local midnight that the log reaches (microseconds), or None.
 
     The day after it may still be going on, and what is not there yet would count as not bought.
     """
     zone = ZoneInfo(dataset.events.time_zone)
     with dataset.open() as data:
-        last = int(data.log.table.occurred_at.max().to_pyarrow().as_py())
+        at = data.log.table.occurred_at
+        first, last = (int(end.to_pyarrow().as_py()) for end in (at.min(), at.max()))
     end = datetime_of(last).astimezone(zone)
-    return micros_of(datetime(end.year, end.month, end.day, tzinfo=zone))
+    midnight = micros_of(datetime(end.year, end.month, end.day, tzinfo=zone))
+    return midnight if midnight > first else None
 
 
 def retrain(
@@ -70,6 +72,8 @@ def retrain(
         if not alone:
             return Retraining("busy", ("another retraining is at work; nothing was done",))
         instant = newest_day(dataset) if as_of is None else as_of
+        if instant is None:
+            return Retraining("cannot train", ("the log does not hold one whole day yet",))
         reigns = champion_as_of(releases)
         if reigns is not None and reigns >= instant:
             name = champions(releases)[-1]
