@@ -20,8 +20,6 @@ Ints = npt.NDArray[np.int64]
 LEVELS: Final = ("all", "stage", "category", "brand")
 """From the widest cell to the narrowest."""
 
-_NOTHING: Final = 1.0
-
 
 def cell_names(
     brands: Sequence[str], categories: Sequence[str | None], stage: Ints, stages: Sequence[str]
@@ -110,7 +108,7 @@ class CellCalibration(Estimator):
 
     def factor(self, cells: Mapping[str, npt.NDArray[Any]]) -> Floats:
         """Return each row's factor, (n,): its cell's, or that of the narrowest parent known."""
-        found = np.full(len(cells["all"]), _NOTHING)
+        found = np.ones(len(cells["all"]))
         for level in LEVELS:
             found = self._of(cells[level], found)
         return found

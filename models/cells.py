@@ -84,10 +84,6 @@ class CellMeans:
         ]
         return np.reshape(found, (-1, len(self.overall_)))[np.asarray(cell, dtype=np.int64)]
 
-    def relative(self, brands: Sequence[str], categories: Sequence[str | None]) -> Floats:
-        """Return the logarithm of each row's means over those of all, shape (n, n_columns)."""
-        return np.asarray(np.log(self.means(brands, categories) / self.overall_))
-
     def to_dict(self) -> dict[str, Any]:
         """Return plain data."""
         return {

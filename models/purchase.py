@@ -293,10 +293,6 @@ class PurchaseCurve(Estimator):
         edges = self.edges[: steps.shape[1]]
         return cumulative_hazard(steps, edges, self.first_share_, horizons, self.tail_)
 
-    def incidence_of(self, rows: Floats, group: Ints, horizons: Sequence[int]) -> Floats:
-        """Return P(purchase <= x) of the rows that `in_bins` made for these horizons."""
-        return -np.expm1(-self.hazard_within(self.steps_of(rows, group, horizons), horizons))
-
     def to_dict(self) -> dict[str, Any]:
         """Return what was learnt besides the trees, as plain data."""
         return {

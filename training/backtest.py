@@ -26,7 +26,6 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 _MOST_DAYS: Final = 60
-_HELPS: Final = 0.0
 
 
 def origins_of(
@@ -83,13 +82,12 @@ class Backtest:
         for begin, end in zip(origins, (*origins[1:], 1 << 62), strict=True):
             past = table.known_at(begin)
             held_back = (table.as_of >= begin) & (table.as_of < end)
-            later = table.only(held_back)
-            known = known_horizons(horizons, later.follow_up)
+            known = known_horizons(horizons, table.follow_up[held_back])
             if not known or not (past.follow_up >= table.edges[0]).any():
                 continue
-            progress(f"Testing on what came after day {days} before the last")
+            progress(f"Testing on the last {days} days")
             state = history.state(view.brands.brand_ids, begin)
-            twin = learner.fit(past, state, lambda _: None)
+            later, twin = table.only(held_back), learner.fit(past, state, lambda _: None)
             baselines = Baselines.fit(
                 past, learner.names, learner.stages, known, moments_of_table(past), learner.threads
             )
@@ -190,7 +188,7 @@ def calibrated(backtest: Backtest) -> tuple[CellCalibration | None, str]:
         return None, "none: too few days were held back"
     tried = _factors(twin, first)
     gain = _gain(twin, tried, second)
-    if gain is None or gain[1] is None or gain[1] >= _HELPS:
+    if gain is None or gain[1] is None or gain[1] >= 0:
         return None, "none: factors by cell did not lower the log loss beyond doubt"
     return _factors(twin, later), f"by cell: log loss lower by {-gain[1]:.2g} or more"
 

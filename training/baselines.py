@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final, Self
 
 import numpy as np
@@ -112,15 +113,19 @@ class Baselines:
                 found["base_rate"][:, h] = rate.predict_proba(cells)
                 found["recency_frequency"][:, h] = line.predict_proba(frame)
             if x in self.trees:
-                booster = Trees("binary").from_text(self.trees[x])
-                start = np.full(n, float(logit(np.array(rate.overall_))))
-                found["per_horizon"][:, h] = 1.0 / (1.0 + np.exp(-booster.raw(matrix, start)))
+                start = np.full(n, float(logit(np.array(self.by_horizon[x][0].overall_))))
+                raw = self._boosters[x].raw(matrix, start)
+                found["per_horizon"][:, h] = 1.0 / (1.0 + np.exp(-raw))
         if self.hazards is not None:
             columns = plain_columns(moments.X, self.names, self.hazards.columns)
             found["hazards"] = self.hazards.predict_cumulative_incidence(columns, horizons)
         if self.bg_nbd is not None:
             found["bg_nbd"] = _incidence(self.bg_nbd, moments.X, self.names, horizons)
         return {name: p for name, p in found.items() if not np.isnan(p).all()}
+
+    @cached_property
+    def _boosters(self) -> dict[int, Trees]:
+        return {x: Trees("binary").from_text(text) for x, text in self.trees.items()}
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data."""
