@@ -5,15 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from training.censored_brier import censored_brier, over_horizons
 from training.draws import UserDraws, interval
-from training.metrics import (
-    auc,
-    average_precision,
-    brier_score,
-    calibration_interval,
-    censored_brier,
-    ratio_interval,
-)
+from training.metrics import auc, average_precision, brier_score
 
 few = settings(max_examples=40, deadline=None)
 
@@ -79,12 +73,36 @@ def test_the_order_of_the_rows_changes_no_draw():
     close(one.ratio(w * p, w * y), other.ratio((w * p)[order], (w * y)[order]))
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_the_interval_of_a_ratio_is_that_of_the_plain_function(seed):
-    user, y, p, w = judged(seed=seed)
-    draws = UserDraws(user, draws=150, seed=seed)
-    close(draws.ratio(w * p, w * y), ratio_interval(user, p, y, 150, seed, weight=w))
-    close(draws.ratio(w * p, w * y), calibration_interval(user, y, p, 150, seed, weight=w))
+@pytest.mark.parametrize("seed", [0, 5])
+def test_an_interval_counts_each_user_as_often_as_the_seed_draws_them(seed):
+    users = np.array(["b", "a", "b", "c", "a", "c", "c"], dtype=object)
+    top, below = np.arange(1.0, 8.0), np.array([2.0, 1, 1, 3, 2, 1, 1])
+    generator, ratios = np.random.default_rng(seed), []
+    for _ in range(99):
+        drawn = generator.integers(0, 3, 3)
+        rows = np.concatenate([np.flatnonzero(users == "abc"[i]) for i in drawn])
+        ratios.append(top[rows].sum() / below[rows].sum())
+    ratios.sort()
+    # Of 99 draws the 2.5 % and 97.5 % points are the places 2.45 and 95.55, rounded outwards.
+    close(UserDraws(users, 99, seed).ratio(top, below), (ratios[2], ratios[96]))
+
+
+def test_an_interval_is_wider_where_a_users_moments_repeat_than_where_they_are_users():
+    _, y, p, _ = judged(300)
+    alone = UserDraws(np.arange(300)).ratio(p, y)
+    users, said, came = (np.repeat(values, 9) for values in (np.arange(300), p, y))
+    close(UserDraws(users).ratio(said, came), alone)
+    low, high = UserDraws(np.arange(2_700)).ratio(said, came)
+    assert high - low < 0.5 * (alone[1] - alone[0])
+
+
+def test_a_brier_difference_below_zero_is_a_forecast_that_wins():
+    users, y, p, w = judged(2_000, 500)
+    base = np.full(len(y), y.mean())
+    apart = w * ((p - y) ** 2 - (base - y) ** 2)
+    low, high = UserDraws(users).ratio(apart, w)
+    assert low < brier_score(y, p, w) - brier_score(y, base, w) < high < 0
+    assert UserDraws(users).ratio(0 * apart, w) == (0.0, 0.0)
 
 
 @few
@@ -137,6 +155,11 @@ def test_where_nobody_bought_there_is_no_interval():
     assert high is None
 
 
+def test_where_there_is_no_moment_there_is_no_interval():
+    nothing = np.zeros(0)
+    assert UserDraws(np.zeros(0, dtype=object)).ratio(nothing, nothing) == (None, None)
+
+
 def test_an_interval_is_rounded_outwards_and_leaves_out_what_is_unknown():
     values = np.arange(101.0)
     assert interval(values) == (2.0, 98.0)
@@ -155,6 +178,15 @@ def test_the_interval_holds_the_truth_about_as_often_as_it_says_although_moments
         low, high = UserDraws(user, seed=world).ratio(y, np.ones(600))
         held += low <= 0.2 <= high
     assert 0.88 <= held / 200 <= 0.99
+
+
+def test_the_interval_of_a_calibrated_forecasts_level_holds_1_about_as_often_as_it_says():
+    held = 0
+    for world in range(100):
+        _, y, p, _ = judged(400, seed=world)
+        low, high = UserDraws(np.arange(400), seed=world).ratio(p, y)
+        held += low <= 1.0 <= high
+    assert 88 <= held <= 100
 
 
 # --- Brier scores of labels that are censored --------------------------------------------------
@@ -209,3 +241,9 @@ def test_it_is_unbiased_although_half_of_the_moments_are_cut_short(whole_days):
     seen = np.where(time < follow_up, time, np.inf)
     found = censored_brier(seen, follow_up, p, HORIZONS)
     np.testing.assert_allclose(found.mean(axis=0), truth, rtol=0.02)
+
+
+def test_the_mean_over_the_horizons_is_that_of_the_area_beneath_the_errors():
+    rows = np.array([[0.2, 0.2, 0.2], [0.0, 0.1, 0.4]])
+    np.testing.assert_allclose(over_horizons(rows, (5, 15, 45)), [0.2, 0.2])
+    np.testing.assert_array_equal(over_horizons(rows[:, :1], (30,)), [0.2, 0.0])

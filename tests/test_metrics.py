@@ -9,6 +9,7 @@ from sklearn import metrics as oracle
 
 from features.errors import TrainingError
 from training import metrics
+from training.reliability import expected_calibration_error, reliability
 
 SCORES = {
     "auc": metrics.auc,
@@ -16,9 +17,7 @@ SCORES = {
     "log_loss": metrics.log_loss,
     "brier": metrics.brier_score,
     "predicted_over_observed": metrics.predicted_over_observed,
-    "expected_calibration_error": lambda y, p, w=None: metrics.expected_calibration_error(
-        y, p, weight=w
-    ),
+    "expected_calibration_error": lambda y, p, w=None: expected_calibration_error(y, p, weight=w),
     "lift_10pct": lambda y, p, w=None: metrics.lift(y, p, 0.1, w),
     "lift_37pct": lambda y, p, w=None: metrics.lift(y, p, 0.37, w),
 }
@@ -115,7 +114,7 @@ def test_scores_take_their_closed_values():
     assert metrics.auc(y, p) == 0.5
     assert metrics.average_precision(y, p) == 0.25
     assert metrics.predicted_over_observed(y, p) == 1.0
-    assert metrics.expected_calibration_error(y, p) == 0.0
+    assert expected_calibration_error(y, p) == 0.0
     assert metrics.log_loss([1], [0.0]) == pytest.approx(52 * math.log(2))
 
 
@@ -163,7 +162,7 @@ def test_the_gain_curve_rises_from_nothing_to_all(rows):
 
 def test_reliability_bins_hold_equal_counts_where_no_forecasts_are_equal():
     p = np.random.default_rng(1).permutation(np.linspace(0.01, 0.99, 100))
-    table = metrics.reliability((p > 0.5).astype(float), p)
+    table = reliability((p > 0.5).astype(float), p)
     assert table.n.tolist() == [10] * 10
     ordered = np.sort(p).reshape(10, 10)
     np.testing.assert_allclose(table.predicted, ordered.mean(axis=1))
@@ -171,7 +170,7 @@ def test_reliability_bins_hold_equal_counts_where_no_forecasts_are_equal():
 
 
 def test_equal_forecasts_share_one_bin():
-    table = metrics.reliability([1, 0, 0, 0, 1, 1], [0.2] * 4 + [0.7] * 2)
+    table = reliability([1, 0, 0, 0, 1, 1], [0.2] * 4 + [0.7] * 2)
     assert table.predicted.tolist() == pytest.approx([0.2, 0.7])
     assert table.observed.tolist() == pytest.approx([0.25, 1.0])
     assert table.n.tolist() == [4, 2]
@@ -180,7 +179,7 @@ def test_equal_forecasts_share_one_bin():
 @given(forecasts(), st.integers(1, 12))
 def test_reliability_keeps_every_moment_and_every_buyer(rows, bins):
     y, p, w = rows
-    table = metrics.reliability(y, p, bins, w)
+    table = reliability(y, p, bins, w)
     assert 1 <= table.n.size <= bins
     assert table.n.sum() == (w > 0).sum()
     assert table.weight.sum() == pytest.approx(w.sum())
@@ -193,15 +192,15 @@ def test_reliability_keeps_every_moment_and_every_buyer(rows, bins):
 
 
 def test_wilsons_interval_takes_its_published_values():
-    table = metrics.reliability([1] + [0] * 9, [0.1] * 10)
+    table = reliability([1] + [0] * 9, [0.1] * 10)
     assert (table.low[0], table.high[0]) == pytest.approx((0.01788, 0.40415), abs=1e-5)
-    none = metrics.reliability([0] * 10, [0.1] * 10)
+    none = reliability([0] * 10, [0.1] * 10)
     assert (none.low[0], none.high[0]) == pytest.approx((0.0, 0.27753), abs=1e-5)
 
 
 def test_calibration_error_agrees_with_its_bins():
     y, p, w = sampled()
-    table = metrics.reliability(y, p, 7, w)
+    table = reliability(y, p, 7, w)
     naive = (
         sum(
             weight * abs(said - came)
@@ -211,10 +210,8 @@ def test_calibration_error_agrees_with_its_bins():
         )
         / w.sum()
     )
-    assert metrics.expected_calibration_error(y, p, 7, w) == pytest.approx(naive)
-    assert metrics.expected_calibration_error(y, np.full(y.size, 0.5)) == pytest.approx(
-        abs(0.5 - y.mean())
-    )
+    assert expected_calibration_error(y, p, 7, w) == pytest.approx(naive)
+    assert expected_calibration_error(y, np.full(y.size, 0.5)) == pytest.approx(abs(0.5 - y.mean()))
 
 
 def test_purchase_scores_are_the_scores_by_name():
@@ -258,73 +255,6 @@ def test_multiclass_log_loss_of_two_outcomes_is_log_loss():
     assert metrics.multiclass_log_loss([1], [[0.0, 1.0, 0.0]]) == pytest.approx(0.0, abs=1e-15)
 
 
-def test_integrated_brier_is_the_mean_over_time():
-    assert metrics.integrated_brier([7, 14, 30], [0.2, 0.2, 0.2]) == pytest.approx(0.2)
-    assert metrics.integrated_brier([0, 10, 40], [0.0, 0.1, 0.4]) == pytest.approx(0.2)
-    assert metrics.integrated_brier([30], [0.07]) == 0.07
-
-
-def test_an_interval_counts_each_user_as_often_as_drawn():
-    users = np.array(["b", "a", "b", "c", "a", "c", "c"])
-    top, below = np.arange(1.0, 8.0), np.array([2.0, 1, 1, 3, 2, 1, 1])
-    weight = np.array([1.0, 2, 1, 0.5, 1, 1, 3])
-    generator, ratios = np.random.default_rng(5), []
-    for _ in range(99):
-        rows = np.concatenate(
-            [np.flatnonzero(users == "abc"[i]) for i in generator.integers(0, 3, 3)]
-        )
-        ratios.append((weight[rows] * top[rows]).sum() / (weight[rows] * below[rows]).sum())
-    ratios.sort()
-    low, high = metrics.ratio_interval(users, top, below, 99, 5, 0.9, weight)
-    # Of 99 draws the 5 % and 95 % points are the places 4.9 and 93.1, rounded outwards.
-    assert (low, high) == pytest.approx((ratios[4], ratios[94]))
-
-
-def test_the_same_seed_gives_the_same_interval_in_any_order_of_rows():
-    y, p, w = sampled()
-    users = np.random.default_rng(7).integers(0, 60, y.size).astype(str)
-    order = np.random.default_rng(8).permutation(y.size)
-    here = metrics.calibration_interval(users, y, p, weight=w)
-    there = metrics.calibration_interval(users[order], y[order], p[order], weight=w[order])
-    assert here == pytest.approx(there, rel=1e-12)
-    assert here != metrics.calibration_interval(users, y, p, seed=1, weight=w)
-
-
-def test_an_interval_by_user_is_wider_where_a_users_moments_repeat():
-    y, p, _ = sampled(300)
-    alone = metrics.calibration_interval(np.arange(300), y, p)
-    nine = [np.repeat(values, 9) for values in (np.arange(300), y, p)]
-    assert metrics.calibration_interval(*nine) == pytest.approx(alone)
-    fooled = metrics.calibration_interval(np.arange(2700), *nine[1:])
-    assert fooled[1] - fooled[0] < 0.5 * (alone[1] - alone[0])
-
-
-def test_intervals_hold_the_truth_as_often_as_they_say():
-    held = 0
-    for seed in range(100):
-        y, p, _ = sampled(400, seed)
-        low, high = metrics.calibration_interval(np.arange(400), y, p, seed=seed)
-        held += low <= 1.0 <= high
-    assert 88 <= held <= 100
-
-
-def test_a_brier_difference_below_zero_is_a_forecast_that_wins():
-    y, p, w = sampled(2000)
-    base = np.full(y.size, y.mean())
-    low, high = metrics.brier_difference_interval(np.arange(y.size), y, p, base, weight=w)
-    apart = metrics.brier_score(y, p, w) - metrics.brier_score(y, base, w)
-    assert low < apart < high < 0
-    assert metrics.brier_difference_interval(np.arange(y.size), y, p, p) == (0.0, 0.0)
-
-
-def test_draws_without_a_buyer_leave_the_interval_open_above():
-    low, high = metrics.calibration_interval(["a", "b"], [1, 0], [0.5, 0.5])
-    assert math.isfinite(low)
-    assert high == math.inf
-    assert all(math.isnan(end) for end in metrics.calibration_interval(["a"], [0], [0.0]))
-    assert all(math.isnan(end) for end in metrics.ratio_interval([], [], []))
-
-
 @pytest.mark.parametrize(
     ("call", "says"),
     [
@@ -335,16 +265,13 @@ def test_draws_without_a_buyer_leave_the_interval_open_above():
         (lambda: metrics.auc([1, 0], [0.5, math.nan]), "1 of 2 are not finite"),
         (lambda: metrics.brier_score([1], [0.5], [-1]), "finite and not negative"),
         (lambda: metrics.lift([1], [0.5], 0), r"share must lie in \(0, 1\]; found 0"),
-        (lambda: metrics.reliability([1], [0.5], bins=0), "bins must be at least 1; found 0"),
+        (lambda: reliability([1], [0.5], bins=0), "bins must be at least 1; found 0"),
         (lambda: metrics.multiclass_log_loss([0], [[0.5, 0.4]]), "sum to 1"),
         (
             lambda: metrics.multiclass_log_loss([2], [[0.5, 0.5]]),
             "outcomes from 0 to 1; found 2 to 2",
         ),
         (lambda: metrics.multiclass_log_loss([0, 1], [[0.5, 0.5]]), r"found \(1, 2\) and \(2,\)"),
-        (lambda: metrics.integrated_brier([30, 7], [0.1, 0.2]), r"rising horizons.*\[30, 7\]"),
-        (lambda: metrics.ratio_interval(["a"], [1, 2], [1, 2]), "one shape"),
-        (lambda: metrics.ratio_interval(["a"], [1], [1], level=1.0), r"level in \(0, 1\)"),
     ],
 )
 def test_a_wrong_question_is_refused_in_words(call, says):

@@ -5,8 +5,9 @@ import pytest
 from matplotlib.text import Text
 
 from features.errors import TrainingError
-from training.metrics import gain_curve, lift, reliability
+from training.metrics import gain_curve, lift
 from training.plots import lift_plot, reliability_plot
+from training.reliability import reliability
 from training.slice_plots import cells_plot, importance_plot, months_plot
 from training.stage_plots import curve_by_stage_plot, next_stage_plot
 

@@ -15,9 +15,10 @@ from features.spans import Span
 from features.vocabulary import MICROSECONDS_PER_DAY
 from models.batch import batches_of_moments
 from models.release import Release
+from training.censored_brier import censored_brier, over_horizons
 from training.draws import Interval, UserDraws
 from training.judged_file import forecasts, read_judged, user_digests
-from training.metrics import censored_brier, log_loss, predicted_over_observed
+from training.metrics import log_loss, predicted_over_observed
 
 __all__ = ["Comparison", "Contender", "compare", "contender"]
 
@@ -144,7 +145,7 @@ def _compared(
     draws = UserDraws(rows["user"].to_numpy())
     p_a, p_b = (forecasts(said, known) for said in (said_by_a, rows))
     errors_a, errors_b = (censored_brier(time, follow_up, p, known) for p in (p_a, p_b))
-    whole_a, whole_b = (_over(known, errors) for errors in (errors_a, errors_b))
+    whole_a, whole_b = (over_horizons(errors, known) for errors in (errors_a, errors_b))
     found = {}
     for h, x in enumerate(known):
         some = follow_up >= x
@@ -165,14 +166,6 @@ def _compared(
          "b": float(np.average(whole_b, weights=weight))},
         draws.ratio(weight * (whole_b - whole_a), weight),
     )  # fmt: skip
-
-
-def _over(horizons: tuple[int, ...], errors: Floats) -> Floats:
-    """Return each moment's mean error over the horizons."""
-    if len(horizons) == 1:
-        return errors[:, 0]
-    days = np.asarray(horizons, dtype=np.float64)
-    return np.asarray(np.trapezoid(errors, days, axis=1) / (days[-1] - days[0]))
 
 
 def _scores(y: Floats, p: Floats, weight: Floats) -> dict[str, float | None]:

@@ -1,24 +1,18 @@
 """Evaluation: what forecasts said against what then happened, beside plain baselines."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from models.calibration import LEVELS, cell_names
 from training.baselines import BASELINES
+from training.censored_brier import censored_brier, over_horizons
 from training.draws import UserDraws
 from training.judged import MODEL, Judged
-from training.metrics import (
-    Reliability,
-    censored_brier,
-    gain_curve,
-    multiclass_log_loss,
-    purchase_scores,
-    reliability,
-)
+from training.metrics import gain_curve, multiclass_log_loss, purchase_scores
+from training.reliability import Reliability, reliability
+from training.slices import cell_levels, known_scores, slice_scores
 
 __all__ = ["NOTHING_JUDGED", "evaluation_of", "flat_metrics", "known_horizons", "lost_to"]
 
@@ -39,11 +33,6 @@ NOTHING_JUDGED: Final[Mapping[str, Any]] = {
     "losses": [],
 }
 """The evaluation of a log too short to judge anything."""
-
-MOST_SLICES: Final = 24
-FEWEST_IN_A_SLICE: Final = 20
-FEWEST_EXPECTED: Final = 5.0
-"""A cell with fewer expected purchases is left to its parent."""
 
 
 def evaluation_of(judged: Judged, seed: int = 0) -> dict[str, Any]:
@@ -73,8 +62,8 @@ def evaluation_of(judged: Judged, seed: int = 0) -> dict[str, Any]:
         "gain": _by_horizon(judged, _gains),
         "curve_by_stage": _curves(judged),
         "confusion": _confusions(judged),
-        "slices": _slices(judged, draws),
-        "cells": _cells(judged, draws),
+        "slices": slice_scores(judged, draws),
+        "cells": cell_levels(judged, draws),
     }
     return {**found, "losses": lost_to(found)}
 
@@ -83,7 +72,7 @@ def _at_horizon(judged: Judged, h: int, x: int, draws: UserDraws) -> dict[str, A
     known = judged.known(x)
     weight, y = judged.weight[known], judged.bought(x)[known]
     rows: dict[str, Any] = {
-        name: _finite(purchase_scores(y, p[known, h], weight))
+        name: known_scores(purchase_scores(y, p[known, h], weight))
         for name, p in judged.p.items()
         if not np.isnan(p[known, h]).any()
     }
@@ -108,10 +97,6 @@ def _at_horizon(judged: Judged, h: int, x: int, draws: UserDraws) -> dict[str, A
     rows["next_stage"] = _next_stage(judged, h, x)
     rows["value"] = _value(judged, h, x, draws)
     return rows
-
-
-def _finite(scores: Mapping[str, float]) -> dict[str, float | None]:
-    return {name: float(v) if math.isfinite(v) else None for name, v in scores.items()}
 
 
 def _next_stage(judged: Judged, h: int, x: int) -> dict[str, Any]:
@@ -146,7 +131,7 @@ def _integrated(judged: Judged, draws: UserDraws) -> dict[str, Any]:
     """Return the integrated Brier scores, and how far the model's lies over each baseline's.
 
     Each moment counts as far as it was followed, weighted for those that were not (see
-    `training.metrics.censored_brier`).
+    `training.censored_brier`).
     """
     x = sorted(day for day in judged.horizons if judged.known(day).any())
     if len(x) < 2:
@@ -157,11 +142,7 @@ def _integrated(judged: Judged, draws: UserDraws) -> dict[str, Any]:
         for name, p in judged.p.items()
         if not np.isnan(p[:, places]).any()
     }
-    days = np.asarray(x, dtype=np.float64)
-    whole = {
-        name: np.trapezoid(errors, days, axis=1) / (days[-1] - days[0])
-        for name, errors in rows.items()
-    }
+    whole = {name: over_horizons(errors, x) for name, errors in rows.items()}
     w = judged.weight
     return {
         "integrated_brier": {
@@ -240,72 +221,6 @@ def _confusions(judged: Judged) -> dict[str, Any]:
             "expected": expected.tolist(),
             "observed": observed.tolist(),
         }
-    return found
-
-
-def _slices(judged: Judged, draws: UserDraws) -> dict[str, Any]:
-    return {name: _slice(judged, draws, texts) for name, texts in judged.slices.items()}
-
-
-def _slice(judged: Judged, draws: UserDraws, texts: npt.NDArray[Any]) -> dict[str, Any]:
-    names, place = np.unique(texts.astype(str), return_inverse=True)
-    found: dict[str, Any] = {name: {} for name in names[-MOST_SLICES:]}
-    for h, x in enumerate(judged.horizons):
-        known, y, p = judged.known(x), judged.bought(x), judged.p[MODEL][:, h]
-        mass = np.where(known, judged.weight, 0.0)
-        intervals = draws.ratios(place, len(names), mass * p, mass * y)
-        for number, name in enumerate(names):
-            some = known & (place == number)
-            if name in found and some.sum() >= FEWEST_IN_A_SLICE:
-                found[name][str(x)] = {
-                    **_slice_scores(judged, some, h, x),
-                    "interval": list(intervals[number]),
-                }
-    return {name: rows for name, rows in found.items() if rows}
-
-
-def _slice_scores(judged: Judged, some: npt.NDArray[np.bool_], h: int, x: int) -> dict[str, Any]:
-    y, weight, p = judged.bought(x)[some], judged.weight[some], judged.p[MODEL][some, h]
-    scores = purchase_scores(y, p, weight)
-    base = judged.p.get("base_rate")
-    kept = ("n", "buyers", "auc", "log_loss", "brier", "predicted_over_observed")
-    beside = {} if base is None else purchase_scores(y, base[some, h], weight)
-    return _finite(
-        {name: scores[name] for name in kept}
-        | {f"base_rate_{name}": beside[name] for name in ("log_loss", "brier") if beside}
-    )
-
-
-def _cells(judged: Judged, draws: UserDraws) -> list[dict[str, Any]]:
-    """Return predicted over observed of each cell and horizon that expects five purchases."""
-    names = cell_names(
-        judged.brands.tolist(), judged.categories.tolist(), judged.stage, judged.stages
-    )
-    found = []
-    for level in LEVELS:
-        cells, place = np.unique(names[level].astype(str), return_inverse=True)
-        for h, x in enumerate(judged.horizons):
-            mass = np.where(judged.known(x), judged.weight, 0.0)
-            said, came = mass * judged.p[MODEL][:, h], mass * judged.bought(x)
-            p, y = (np.bincount(place, value, len(cells)) for value in (said, came))
-            n = np.bincount(place, judged.known(x), len(cells))
-            wanted = np.flatnonzero(p >= FEWEST_EXPECTED)
-            if not len(wanted):
-                continue
-            intervals = draws.ratios(place, len(cells), said, came)
-            found += [
-                {
-                    "level": level,
-                    "cell": str(cells[c]),
-                    "horizon": x,
-                    "n": int(n[c]),
-                    "expected": float(p[c]),
-                    "observed": float(y[c]),
-                    "predicted_over_observed": float(p[c] / y[c]) if y[c] else None,
-                    "interval": list(intervals[c]),
-                }
-                for c in wanted
-            ]
     return found
 
 

@@ -7,9 +7,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from training.judged import MODEL
-from training.metrics import Reliability
 from training.plot_style import COLOURS
 from training.plots import lift_plot, reliability_plot
+from training.reliability import Reliability
 from training.slice_plots import cells_plot, importance_plot, months_plot
 from training.stage_plots import curve_by_stage_plot, next_stage_plot
 

@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
-from training.metrics import HISTOGRAM_EDGES, Reliability
 from training.plot_style import (
     DASHES,
     QUIET,
@@ -25,6 +24,7 @@ from training.plot_style import (
     key,
     percent,
 )
+from training.reliability import HISTOGRAM_EDGES, Reliability
 
 __all__ = ["Curve", "lift_plot", "reliability_plot"]
 
