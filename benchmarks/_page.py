@@ -12,8 +12,10 @@ PAGE: Final = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 
 _PARTS: Final = (
     "floors",
+    "world",
     "cdnow",
     "designs",
+    "training_cost",
     "ablation",
     "feature_build",
     "batch_scoring",

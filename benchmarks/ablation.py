@@ -5,8 +5,6 @@ log and group in MLflow, in the experiment ``stagecast-ablation`` of that log's 
 ``--log FOLDER --as-of DAY`` it looks at another log, and leaves the page alone.
 """
 
-import argparse
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,9 +13,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks._page import table, write_part
+from benchmarks._page import table
 from benchmarks._sample import Sample
-from benchmarks.floors import stagecast
+from benchmarks._two_logs import on_two_logs
 from features.view import View
 from features.vocabulary import MICROSECONDS_PER_DAY
 from models.brand_state import BrandState
@@ -133,12 +131,9 @@ def section(name: str, folder: Path, as_of: str) -> list[str]:
     return [f"{name}, as of {as_of}: {n}.", "", *table(_HEAD, list(rows_of(sample, tracking)))]
 
 
-def lines(scratch: Path) -> list[str]:
-    """Return the part of the page."""
-    journey, world = scratch / "journey", scratch / "world"
-    stagecast("import", "complete-journey", "--out", str(journey))
-    made, _ = stagecast("simulate", "--out", str(world))
-    return [
+def main() -> None:
+    """Measure, and write the part of the page."""
+    says = [
         "## What each group of features is worth",
         "",
         "Log loss of the purchase forecast over the last weeks before T, learnt from what was "
@@ -146,24 +141,8 @@ def lines(scratch: Path) -> list[str]:
         "is the difference to all features in ten-thousandths, for x = 7 and 30, with its 95 % "
         "interval by user; what lies on both sides of 0 cannot be told from nothing.",
         "",
-        *section("Complete Journey", journey, "2017-10-01"),
-        *section("Simulated world", world, str(made["as_of"])),
     ]
-
-
-def main() -> None:
-    """Measure, and write the part of the page."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--log", type=Path)
-    parser.add_argument("--as-of")
-    asked = parser.parse_args()
-    if asked.log is not None:
-        print(*section(asked.log.name, asked.log, asked.as_of), sep="\n")
-        return
-    with tempfile.TemporaryDirectory(prefix="stagecast-") as scratch:
-        part = lines(Path(scratch))
-    print(*part, sep="\n")
-    write_part("ablation", part)
+    on_two_logs("ablation", says, section, users=20_000)
 
 
 if __name__ == "__main__":

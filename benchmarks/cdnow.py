@@ -15,8 +15,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from benchmarks._cdnow import cdnow_sample, write_log
+from benchmarks._commands import stagecast
 from benchmarks._page import table, write_part
-from benchmarks.floors import stagecast
 from models.baselines import BaseRate, RecencyFrequency
 from models.batch import batches_of_moments, pairs_before
 from models.bg_nbd import BetaGeometricNBD
@@ -175,8 +175,8 @@ def section(scratch: Path, as_of: str) -> list[str] | None:
     if orders is None:
         return None
     config, day = write_log(orders, scratch / "log"), pd.Timestamp(as_of, tz="UTC")
-    run = stagecast("train", str(config), "--as-of", as_of)[0]["run"]
-    found, _ = stagecast("evaluate", str(config), "--as-of", as_of, "--release", run)
+    run = stagecast("train", str(config), "--as-of", as_of)["run"]
+    found = stagecast("evaluate", str(config), "--as-of", as_of, "--release", run)
     said, model = with_bg_nbd(forecasts(config, run, as_of), purchase_histories(orders, day))
     rows, buyers = [], []
     for x in _HORIZONS:

@@ -5,8 +5,6 @@
 the page alone.
 """
 
-import argparse
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from benchmarks._page import table, write_part
+from benchmarks._page import table
 from benchmarks._sample import Asked, Sample, pairs_at
-from benchmarks.floors import stagecast
+from benchmarks._two_logs import on_two_logs
 from models.hazards import at_risk, curve, first_share, logit
 from models.purchase import PurchaseCurve
 from models.trees import Trees
@@ -200,38 +198,17 @@ def section(name: str, folder: Path, as_of: str) -> list[str]:
     ]
 
 
-def lines(scratch: Path) -> list[str]:
-    """Return the part of the page."""
-    journey, world = scratch / "journey", scratch / "world"
-    stagecast("import", "complete-journey", "--out", str(journey))
-    made, _ = stagecast(
-        "simulate", "--out", str(world), "--users", "60000", "--truth-pairs", "4000"
-    )
-    return [
+def main() -> None:
+    """Measure, and write the part of the page."""
+    says = [
         "## Designs of the purchase forecast",
         "",
         "Each learns from the same moments with the same weights, by trees of 31 leaves, and is "
         f"asked at x = {', '.join(map(str, HORIZONS))} days. The last columns say how many trees "
         "a row costs for one x, and how long learning and asking took.",
         "",
-        *section("Complete Journey", journey, "2017-10-01"),
-        *section("Simulated world of 60,000 users", world, str(made["as_of"])),
     ]
-
-
-def main() -> None:
-    """Measure, and write the part of the page."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--log", type=Path)
-    parser.add_argument("--as-of")
-    asked = parser.parse_args()
-    if asked.log is not None:
-        print(*section(asked.log.name, asked.log, asked.as_of), sep="\n")
-        return
-    with tempfile.TemporaryDirectory(prefix="stagecast-") as scratch:
-        part = lines(Path(scratch))
-    print(*part, sep="\n")
-    write_part("designs", part)
+    on_two_logs("designs", says, section, users=60_000, truth_pairs=4_000)
 
 
 if __name__ == "__main__":

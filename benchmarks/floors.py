@@ -1,179 +1,115 @@
-"""The main job on real data and on a world of known truth: quality, time and memory.
+"""The main job on the Complete Journey: quality beside its floors, time and memory.
 
 ``python -m benchmarks.floors`` writes its part of docs/benchmarks.md.
 """
 
-import json
-import resource
-import subprocess
-import sys
 import tempfile
-import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-import numpy as np
-import pandas as pd
-import pyarrow as pa
+from benchmarks._commands import Steps
+from benchmarks._page import table, write_part
+from training.baselines import BASELINES
 
-from benchmarks._page import write_part
-from models.batch import batches_of_moments
-from stagecast.configuration import load_configuration
-from stagecast.releases import find_release
+__all__ = ["main"]
 
-HORIZONS = (7, 14, 30, 60, 90)
+_AS_OF: Final = "2017-10-01"
+_SCORES: Final = (
+    ("AUC", "auc"),
+    ("AP", "average_precision"),
+    ("log loss", "log_loss"),
+    ("Brier", "brier"),
+    ("Σp / Σy", "predicted_over_observed"),
+    ("ECE", "expected_calibration_error"),
+)
+_FLOORS: Final[Mapping[str, Mapping[int, tuple[str, ...]]]] = {
+    "manufacturer": {
+        7: ("≥ .839", "≥ .356", "≤ .1475", "", ".97 to 1.03", "≤ .004"),
+        14: ("≥ .831", "≥ .444", "≤ .2172", "", ".97 to 1.03", "≤ .004"),
+        30: ("≥ .827", "≥ .547", "≤ .3084", "", ".97 to 1.03", "≤ .004"),
+        60: ("≥ .818", "≥ .633", "≤ .3988", "", ".97 to 1.03", "≤ .004"),
+    },
+    "category": {30: ("≥ .80", "≥ .625", "≤ .440", "", ".95 to 1.05", "")},
+}
+"""What prototypes of this forecast reached; a floor is met within half of the interval's half."""
 
 
-def stagecast(*arguments: str) -> tuple[dict[str, Any], float]:
-    """Run a command with --json; return its object and its seconds."""
-    began = time.monotonic()
-    command = [sys.executable, "-m", "stagecast.command_line", *arguments, "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return json.loads(done.stdout.splitlines()[-1]), time.monotonic() - began
-
-
-def peak_gb() -> float:
-    """Return the largest memory of any command so far."""
-    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
-
-
-def chain(folder: Path, as_of: str) -> tuple[str, list[str]]:
-    """Train and promote; return the run and rows of the table of times."""
+def section(scratch: Path, brand: str) -> list[str]:
+    """Return the lines on one way to name brands."""
+    folder, steps = scratch / brand, Steps()
     config = str(folder / "stagecast.toml")
-    trained, seconds = stagecast("train", config, "--as-of", as_of)
-    rows = [f"| train | {seconds:.0f} s | {peak_gb():.1f} GB |"]
-    stagecast("promote", config, trained["run"], "--force", "benchmark")
-    scored, seconds = stagecast("score", config, "--as-of", as_of)
-    rows.append(f"| score {scored['pairs']:,} pairs | {seconds:.0f} s | {peak_gb():.1f} GB |")
-    return trained["run"], rows
-
-
-def complete_journey(scratch: Path) -> list[str]:
-    """Return the section on the Complete Journey."""
-    folder = scratch / "journey"
-    log, seconds = stagecast("import", "complete-journey", "--out", str(folder))
-    times = [f"| import {log['events']:,} events | {seconds:.0f} s | {peak_gb():.1f} GB |"]
-    times += chain(folder, "2017-10-01")[1]
-    found, seconds = stagecast(
-        "evaluate",
-        str(folder / "stagecast.toml"),
-        "--as-of",
-        "2017-10-01",
-        "--pairs",
-        str(folder / "pairs.parquet"),
+    steps.run(
+        "import {events:,} events",
+        *("import", "complete-journey", "--out", str(folder), "--brand", brand),
     )
-    times.append(f"| evaluate {found['pairs']:,} pairs | {seconds:.0f} s | {peak_gb():.1f} GB |")
-    rows = []
-    for x, scores in found["evaluation"]["horizons"].items():
-        low, high = scores["calibration_interval"]
-        for key, name in (
-            ("model", "Stagecast"),
-            ("recency_frequency", "recency-frequency"),
-            ("base_rate", "base rate of the stage"),
-        ):
-            s = scores[key]
-            interval = f" ({low:.3f} to {high:.3f})" if key == "model" else ""
-            rows.append(
-                f"| {x if key == 'model' else ''} | {name} | {s['auc']:.4f} | "
-                f"{s['average_precision']:.4f} | {s['log_loss']:.4f} | {s['brier']:.4f} | "
-                f"{s['predicted_over_observed']:.3f}{interval} |"
-            )
-    return [
-        "## Complete Journey",
-        "",
-        f"Household x manufacturer, as of 2017-10-01, {found['pairs']:,} pairs that had bought "
-        "before. The interval is 95 %, by household.",
-        "",
-        "| x, days | forecast by | AUC | AP | log loss | Brier | Σp / Σy |",
-        "|---|---|---|---|---|---|---|",
-        *rows,
-        "",
-        *table_of_times(times),
-    ]
-
-
-def table_of_times(rows: list[str]) -> list[str]:
-    """Return the table of times; memory is the largest of any command so far."""
-    return ["| command | time | peak memory |", "|---|---|---|", *rows, ""]
-
-
-def simulated_world(scratch: Path) -> list[str]:
-    """Return the section on the simulated world."""
-    folder = scratch / "world"
-    log, seconds = stagecast("simulate", "--out", str(folder), "--truth-pairs", "2000")
-    times = [
-        f"| simulate {log['events']:,} events, and the truth of 2,000 pairs "
-        f"| {seconds:.0f} s | {peak_gb():.1f} GB |"
-    ]
-    run, more = chain(folder, log["as_of"])
-    return [
-        "## A simulated world",
-        "",
-        f"{log['users']:,} users, 240 days, as of {log['as_of']}; against the true "
-        "probabilities of 2,000 moments, by 200 replicas each. R² is less than 1 for a "
-        "perfect forecaster too: the truth is found by replicas (the last column says what "
-        "they leave), and knows what nobody can see. Moments just after an act lie up to 28 days "
-        "before the day of the training, which has seen some of what came: the rows at midnight "
-        "are the strict ones.",
-        "",
-        *against_truth(folder, run),
-        "",
-        *table_of_times([*times, *more]),
-    ]
-
-
-def against_truth(folder: Path, run: str) -> list[str]:
-    """Return the table of forecasts against the truth, by kind of moment and horizon."""
-    truth = forecasts_at_truth(folder, run)
-    rows = [
-        "| moments | x, days | R² | Σp / Σq | log loss | of the base rate | R² within reach |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for moment, some in [("all", truth), *truth.groupby("moment")]:
-        for x in HORIZONS:
-            rows.append(f"| {moment} ({len(some):,}) | {x} | {scores(some, x)} |")
-    return rows
-
-
-def forecasts_at_truth(folder: Path, run: str) -> pd.DataFrame:
-    """Return the truth with a column ``p_{x}`` of the run's forecast for each horizon."""
-    configuration = load_configuration(folder / "stagecast.toml")
-    release = find_release(configuration, run)
-    truth = pd.read_parquet(folder / "truth.parquet")
-    truth["as_of"] = truth["as_of"].astype("datetime64[us, UTC]").astype("int64")
-    found = []
-    with configuration.dataset.open() as data:
-        asked = pa.Table.from_pandas(truth[["user_id", "brand_id", "as_of"]], preserve_index=False)
-        for ids, moments in batches_of_moments(data, release, data.engine.load(asked)):
-            p = release.model.predict(moments, HORIZONS).p_purchase
-            found.append(
-                ids.to_pandas().assign(**{f"p_{x}": p[:, h] for h, x in enumerate(HORIZONS)})
-            )
-    return truth.merge(pd.concat(found), on=["user_id", "brand_id", "as_of"])
-
-
-def scores(some: pd.DataFrame, x: int) -> str:
-    """Return R², the ratio of sums, log losses, and the R² that the replicas leave."""
-    q, p = some[f"p_purchase_{x}d"].to_numpy(), some[f"p_{x}"].to_numpy()
-    spread = ((q - q.mean()) ** 2).sum()
-    noise = (q * (1 - q) / some["replicas"].to_numpy()).sum()
-
-    def loss(said: Any) -> float:
-        said = np.clip(said, 1e-9, 1 - 1e-9)
-        return float(-(q * np.log(said) + (1 - q) * np.log(1 - said)).mean())
-
-    return (
-        f"{1 - ((p - q) ** 2).sum() / spread:.3f} | {p.sum() / q.sum():.3f} | {loss(p):.4f} | "
-        f"{loss(np.full_like(q, q.mean())):.4f} | {1 - noise / spread:.3f}"
+    steps.train(folder, _AS_OF)
+    steps.run("score {pairs:,} pairs", "score", config, "--as-of", _AS_OF)
+    found = steps.run(
+        "evaluate {pairs:,} pairs",
+        *("evaluate", config, "--as-of", _AS_OF, "--pairs", str(folder / "pairs.parquet")),
     )
+    horizons = found["evaluation"]["horizons"]
+    head = ("x, days", "forecast by", *(name for name, _ in _SCORES))
+    rows = [row for x in horizons for row in _rows(int(x), horizons[x], _FLOORS[brand])]
+    return [
+        f"Household x {brand}, as of {_AS_OF}: {found['pairs']:,} pairs that had bought before.",
+        "",
+        *table(head, rows),
+        *table(
+            ("x, days", "next stage, log loss", "of its table", "expected over spent", "95 %"),
+            [[x, *_stages_and_amounts(horizons[x])] for x in horizons],
+        ),
+        *steps.table(),
+    ]
+
+
+def _rows(
+    x: int, scores: Mapping[str, Any], floors: Mapping[int, tuple[str, ...]]
+) -> Iterator[list[str]]:
+    yield [str(x), "Stagecast", *(_cell(scores["model"], key) for _, key in _SCORES)]
+    intervals = {**scores["intervals"], "predicted_over_observed": scores["calibration_interval"]}
+    yield ["", "95 %, by household", *(_interval(intervals.get(key)) for _, key in _SCORES)]
+    if x in floors:
+        yield ["", "floor", *floors[x]]
+    for key, name in BASELINES.items():
+        if key in scores:
+            yield ["", name, *(_cell(scores[key], score) for _, score in _SCORES)]
+
+
+def _cell(scores: Mapping[str, float], key: str) -> str:
+    return f"{scores[key]:.3f}" if key == "predicted_over_observed" else f"{scores[key]:.4f}"
+
+
+def _interval(ends: tuple[float, float] | None) -> str:
+    return f"{ends[0]:.4f} to {ends[1]:.4f}" if ends else ""
+
+
+def _stages_and_amounts(scores: Mapping[str, Any]) -> list[str]:
+    stage, value = scores["next_stage"], scores["value"]
+    low, high = value["interval"]
+    return [
+        f"{stage['log_loss']:.4f}",
+        f"{stage['log_loss_of_table']:.4f}",
+        f"{value['predicted_over_observed']:.3f}",
+        f"{low:.3f} to {high:.3f}",
+    ]
 
 
 def main() -> None:
     """Measure, and write the part of the page."""
     with tempfile.TemporaryDirectory(prefix="stagecast-") as scratch:
-        parts = complete_journey(Path(scratch)) + simulated_world(Path(scratch))
-    print(*parts, sep="\n")
-    write_part("floors", parts)
+        part = [
+            "## Complete Journey",
+            "",
+            "A floor is what prototypes reached on this log. It counts as met where a figure "
+            "falls short of it by no more than half of its interval's half-width.",
+            "",
+            *section(Path(scratch), "manufacturer"),
+            *section(Path(scratch), "category"),
+        ]
+    print(*part, sep="\n")
+    write_part("floors", part)
 
 
 if __name__ == "__main__":

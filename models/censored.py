@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from features.errors import TrainingError
+from models.side_by_side import SideBySide
 
 __all__ = ["Censored", "censored", "matrix"]
 
@@ -27,13 +28,15 @@ class Censored(NamedTuple):
 
 
 def matrix(X: Any) -> npt.NDArray[Any]:
-    """Return a matrix of floats; what is infinite is unknown.
+    """Return a matrix of floats; what is infinite is unknown. `SideBySide` stays what it is.
 
     Raises
     ------
     TrainingError
         Where it has another shape, or is sparse or complex.
     """
+    if isinstance(X, SideBySide):
+        return X  # type: ignore[return-value]
     if hasattr(X, "toarray"):
         raise TrainingError("X: a sparse matrix is not supported; give X.toarray().")
     values = np.asarray(X)

@@ -15,7 +15,7 @@ from models.log_columns import Frame, centre_and_scale, logarithms, standardised
 __all__ = ["CHANGING_COLUMNS", "HAZARD_COLUMNS", "DiscreteHazards"]
 
 Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+Ints = NDArray[np.integer[Any]]
 Bools = NDArray[np.bool_]
 
 HAZARD_COLUMNS: Final = (
@@ -149,7 +149,7 @@ class DiscreteHazards:
         self._fit_line(values, row, b, y, mass[kept])
         return self
 
-    def _fit_line(self, values: Floats, row: Ints, b: Ints, y: Floats, w: Floats) -> None:
+    def _fit_line(self, values: Floats, row: Ints, b: Ints, y: NDArray[Any], w: Floats) -> None:
         n, followed = len(self.columns), int(b.max()) + 1
         # Half a buyer in a thousand rows besides: nothing is ever said to be impossible.
         rates = (np.bincount(b, w * y) + 0.5) / (np.bincount(b, w) + 1000.0)

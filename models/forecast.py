@@ -192,7 +192,7 @@ class ForecastModel:
         )
 
 
-def model_matrix(moments: Moments, brand_state: Floats, dtype: Any = np.float64) -> Any:
+def model_matrix(moments: Moments, brand_state: npt.NDArray[Any], dtype: Any = np.float64) -> Any:
     """Return the features, the stage, and the state of the brand (n, n_columns)."""
     n, width = moments.X.shape
     X = np.empty((n, width + 1 + brand_state.shape[1]), dtype=dtype)

@@ -1,17 +1,18 @@
 """Hazards: the time after a moment cut into bins, and the curve that runs through them."""
 
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 __all__ = ["AtRisk", "at_risk", "bin_rows", "cumulative_hazard", "curve", "first_share", "logit"]
 
-from typing import NamedTuple
-
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
+Wholes = npt.NDArray[np.integer[Any]]
+Numbers = npt.NDArray[np.floating[Any]]
 
 
 class AtRisk(NamedTuple):
@@ -19,15 +20,16 @@ class AtRisk(NamedTuple):
 
     Attributes
     ----------
-    row : the moment's index; `bin` the bin's number.
-    label : 1 where the event falls into the bin, else 0.
+    row : the moment's index, int32; `bin` the bin's number, int16.
+    label : 1 where the event falls into the bin, else 0; float32.
     share : how much of the bin is known: 1, or less where the follow-up ends inside it.
     """
 
-    row: Ints
-    bin: Ints
-    label: Floats
-    share: Floats
+    # Small types: there are several rows a moment.
+    row: Wholes
+    bin: Wholes
+    label: Numbers
+    share: Numbers
 
 
 def logit(p: Floats) -> Floats:
@@ -58,15 +60,16 @@ def at_risk(
             share = np.clip((seen - left) / (right - left), 0.0, 1.0)
         else:
             row = np.flatnonzero((follow_up >= right) & (~event | (time >= left)))
-            share = np.ones(len(row))
-        label = (event[row] & (time[row] < right)).astype(np.float64)
-        parts.append((row, np.full(len(row), b), label, share))
+            share = np.ones(len(row), dtype=np.float32)
+        label = (event[row] & (time[row] < right)).astype(np.float32)
+        number = np.full(len(row), b, dtype=np.int16)
+        parts.append((row.astype(np.int32), number, label, share))
     return AtRisk(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
 def bin_rows(
     edges: Sequence[int], time: Floats, event: Bools, follow_up: Floats
-) -> tuple[Ints, Ints, Floats]:
+) -> tuple[Wholes, Wholes, Numbers]:
     """Return (row, bin, label) of `at_risk`, where the follow-up is known."""
     return at_risk(edges, time, event, follow_up)[:3]
 

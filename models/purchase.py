@@ -33,6 +33,9 @@ MOST_BUYERS_FOR_BLEND: Final = 20_000
 _SHARES: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
 _ROWS_A_MOMENT: Final = 1.5
 _FEWEST_ROWS: Final = 1_000_000
+MOST_ROWS: Final = 10_000_000
+"""More rows than this would teach trees of 31 leaves nothing, and fill the memory."""
+
 _TAIL_ROWS: Final = 20_000
 _PARENT: Final = 2.0  # events: what the rate of a bin is worth in a group's
 
@@ -135,7 +138,7 @@ class PurchaseCurve(Estimator):
         if not moments.weight.all():
             some = moments.weight[rows.row] > 0
             rows = AtRisk(rows.row[some], rows.bin[some], rows.label[some], rows.share[some])
-        if not (moments.weight[rows.row] * rows.share).sum() > 0:
+        if not moments.weight[np.unique(rows.row)].any():
             raise TrainingError(
                 f"No moment with a weight is known over the first bin, {self.edges[0]} days; "
                 "give a longer log, or a shorter first edge."
@@ -200,17 +203,19 @@ class PurchaseCurve(Estimator):
 
     def _rates(self, rows: AtRisk, weight: Floats, group: Ints) -> Floats:
         # Half a buyer in a thousand rows besides: nothing is ever said to be impossible.
-        bins, mass = len(self.edges), weight[rows.row] * rows.share
-        bought = np.bincount(rows.bin, mass * rows.label, bins) + 0.5
-        rate = bought / (np.bincount(rows.bin, mass, bins) + 1000.0)
-        groups = int(group.max()) + 1
-        cell, cells = group[rows.row] * bins + rows.bin, groups * bins
-        of_group = np.bincount(cell, mass * rows.label, cells).reshape(groups, bins)
-        held = np.bincount(cell, mass, cells).reshape(groups, bins)
-        return np.asarray((of_group + _PARENT) / (held + _PARENT / rate))
+        bins, groups = len(self.edges), int(group.max()) + 1
+        bought, held = np.zeros((groups, bins)), np.zeros((groups, bins))
+        for b in range(bins):
+            some = rows.bin == b
+            row = rows.row[some]
+            mass, of = weight[row] * rows.share[some], group[row]
+            bought[:, b] = np.bincount(of, mass * rows.label[some], groups)
+            held[:, b] = np.bincount(of, mass, groups)
+        rate = (bought.sum(axis=0) + 0.5) / (held.sum(axis=0) + 1000.0)
+        return np.asarray((bought + _PARENT) / (held + _PARENT / rate))
 
     def _fit_trees(self, trees: Trees, moments: Censored, rows: AtRisk, weight: Floats) -> None:
-        most = max(_FEWEST_ROWS, int(_ROWS_A_MOMENT * len(moments.X)))
+        most = min(max(_FEWEST_ROWS, int(_ROWS_A_MOMENT * len(moments.X))), MOST_ROWS)
         kept, more = thinned(moments.X, rows, most)
         if not weight.all():
             used = weight[rows.row[kept]] > 0

@@ -14,7 +14,6 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from features.errors import FeatureError
 from features.feature import Feature
@@ -45,7 +44,6 @@ GROUPS: Final = (
 and the calibration of its cell."""
 
 _BATCH: Final = 2_048
-_MOST_SUMMED: Final = 4_000
 
 
 @dataclass(frozen=True)
@@ -267,20 +265,18 @@ def summary(
     moments: Moments,
     horizon: int,
     features: Sequence[Feature],
-    most: int = _MOST_SUMMED,
+    weight: Floats | None = None,
 ) -> Summary:
-    """Return how much each feature and each group moves forecasts, over at most `most` moments.
+    """Return how much each feature and each group moves forecasts, on average.
 
-    Which ones follows from what the models look at, so that another moment more changes little.
+    Each moment counts as often as its `weight` (n,) says; all alike where it is left out.
     """
-    n = len(moments.stage)
-    if n > most:
-        chance = pd.util.hash_array(np.nansum(model.matrix(moments), axis=1))
-        rows = np.argsort(chance, kind="stable")[:most]
-        moments = moments.only(_among(rows, n))
     found = reasons(model, moments, horizon, features)
-    each = np.abs(found.contributions).mean(axis=0)
-    groups = {name: float(np.abs(sums).mean()) for name, sums in found.by_group().items()}
+    each = np.average(np.abs(found.contributions), axis=0, weights=weight)
+    groups = {
+        name: float(np.average(np.abs(sums), weights=weight))
+        for name, sums in found.by_group().items()
+    }
     return Summary(
         horizon,
         len(moments.stage),

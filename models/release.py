@@ -176,9 +176,9 @@ def load_release(folder: Path, threads: int = 1) -> Release:
             f"Release {folder.name}: {folder} holds no whole release "
             f"({type(error).__name__}); promote the run again."
         ) from error
-    if about["format"] != _FORMAT:
+    if about.get("format") != _FORMAT:
         raise ReleaseError(
-            f"Release {folder.name} has format {about['format']}, this version "
+            f"Release {folder.name} has format {about.get('format')}, this version "
             f"reads {_FORMAT}; train and promote again."
         )
     altered = [name for name, text in files.items() if _digest(text) != about["sha256"][name]]
@@ -195,7 +195,13 @@ def load_release(folder: Path, threads: int = 1) -> Release:
             f"Release {folder.name} was trained on other features. {error} "
             "Train again with this version."
         ) from error
-    return _release(about, files, features, context, threads)
+    try:
+        return _release(about, files, features, context, threads)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ReleaseError(
+            f"Release {folder.name} was written by another version of Stagecast "
+            f"({type(error).__name__}: {error}); train and promote again."
+        ) from error
 
 
 def _release(

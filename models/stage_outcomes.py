@@ -19,7 +19,7 @@ from models.trees import Trees
 __all__ = ["NextStage", "StageHeld", "possible_outcomes"]
 
 Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+Ints = npt.NDArray[np.integer[Any]]
 Bools = npt.NDArray[np.bool_]
 
 FEWEST_MOMENTS: Final = 200

@@ -12,21 +12,31 @@ __all__ = ["digest", "thinned"]
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
+_BATCH = 1 << 22
+
 
 def thinned(X: npt.NDArray[Any], rows: AtRisk, most: int) -> tuple[Ints, Floats]:
     """Return which rows are learnt from, about `most`, and what each stands for.
 
-    Rows with an event are all kept, and as many of the others as there is room for. Which ones
+    Rows with an event are all kept, and as many of the others as there is room for, but never
+    fewer others than rows with an event. Which ones
     follows from the moment's own numbers, so that another moment more changes nothing else.
     """
     others = rows.label == 0
-    room, n = max(most - int((~others).sum()), 1), int(others.sum())
+    n = int(others.sum())
+    events = len(others) - n
+    room = max(most - events, events, 1)
     if n <= room:
         return np.arange(len(rows.row)), np.ones(len(rows.row))
     chance = room / n
-    mixed = digest(X)[rows.row] ^ (rows.bin.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15))
-    mixed *= np.uint64(0xD1B54A32D192ED03)
-    kept = np.flatnonzero(~others | ((mixed >> np.uint64(40)) < np.uint64(chance * (1 << 24))))
+    of_moment, below = digest(X), np.uint64(chance * (1 << 24))
+    keep = ~others
+    for start in range(0, len(keep), _BATCH):
+        some = slice(start, start + _BATCH)
+        mixed = rows.bin[some].astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        mixed = (mixed ^ of_moment[rows.row[some]]) * np.uint64(0xD1B54A32D192ED03)
+        keep[some] |= (mixed >> np.uint64(40)) < below
+    kept = np.flatnonzero(keep)
     return kept, np.where(others[kept], 1.0 / chance, 1.0)
 
 

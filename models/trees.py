@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from models.side_by_side import SideBySide
+
 # Where it is used, since its import takes seconds, and most commands' help needs none of it.
 if TYPE_CHECKING:
     import lightgbm as lgb
@@ -13,7 +15,8 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_PARAMETERS", "Trees"]
 
 Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+Ints = npt.NDArray[np.integer[Any]]
+Rows = npt.NDArray[Any] | SideBySide
 
 DEFAULT_PARAMETERS: Final[Mapping[str, Any]] = {
     # A strong ridge: what paid on sparse purchases.
@@ -66,8 +69,8 @@ class Trees:
 
     def fit(
         self,
-        X: npt.NDArray[Any],
-        y: Floats,
+        X: Rows,
+        y: npt.NDArray[np.floating[Any]],
         weight: Floats,
         start: Floats,
         row: Ints | None = None,
@@ -109,7 +112,7 @@ class Trees:
         }
 
     def fit_each(
-        self, X: npt.NDArray[Any], labels: Iterable[tuple[Floats, Floats, Floats]]
+        self, X: Rows, labels: Iterable[tuple[Floats, Floats, Floats]]
     ) -> Iterator["Trees"]:
         """Yield trees like these for several (y, weight, start) of the same rows.
 
@@ -174,11 +177,11 @@ class Trees:
         self.from_text(state["booster_"])
 
 
-def _in_batches(X: npt.NDArray[Any], row: Ints | None, extra: npt.NDArray[Any] | None) -> Any:
+def _in_batches(X: Rows, row: Ints | None, extra: npt.NDArray[Any] | None) -> Any:
     """Return the rows as LightGBM may ask for them, a batch at a time: they are never all made."""
     import lightgbm as lgb
 
-    class Rows(lgb.Sequence):  # type: ignore[misc]
+    class Batches(lgb.Sequence):  # type: ignore[misc]
         batch_size = _BATCH
 
         def __len__(self) -> int:
@@ -192,4 +195,4 @@ def _in_batches(X: npt.NDArray[Any], row: Ints | None, extra: npt.NDArray[Any] |
                 return np.column_stack([some, extra[asked]]).astype(np.float64)
             return np.append(some, extra[asked]).astype(np.float64)
 
-    return Rows()
+    return Batches()

@@ -9,14 +9,14 @@ import numpy.typing as npt
 from models.estimator import Estimator
 from models.hazards import AtRisk
 from models.horizons import between, bins_needed, in_bins
-from models.purchase import FEWEST_BUYERS
+from models.purchase import FEWEST_BUYERS, MOST_ROWS
 from models.thinning import thinned
 from models.trees import Trees
 
 __all__ = ["ExpectedValue", "OrderValue"]
 
 Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+Ints = npt.NDArray[np.integer[Any]]
 
 _ROWS_A_MOMENT: Final = 1.0
 _FEWEST_ROWS: Final = 500_000
@@ -63,7 +63,7 @@ class ExpectedValue(Estimator):
     def fit(
         self,
         X: Any,
-        spent: Floats,
+        spent: npt.NDArray[np.floating[Any]],
         weight: Floats,
         follow_up: Floats,
         group: Ints | None = None,
@@ -75,14 +75,16 @@ class ExpectedValue(Estimator):
         X = self._learns_from(X)
         group = np.zeros(len(X), dtype=np.int64) if group is None else group
         row, b = np.nonzero(follow_up[:, None] >= np.asarray(self.edges)[None, :])
-        y = np.diff(spent, axis=1, prepend=0.0)[row, b]
+        row, b = row.astype(np.int32), b.astype(np.int16)
+        y = np.diff(spent, axis=1, prepend=spent.dtype.type(0))[row, b]
         self.scale_ = float(y[y > 0].mean()) if (y > 0).any() else 1.0
         y = y / self.scale_
-        self.base_ = self._means(group[row], b, y, weight[row])
+        self.base_ = self._means(group, row, b, y, weight)
         self.trees_, self.level_ = self._trees(), np.ones(len(self.edges))
         if (y > 0).sum() >= FEWEST_BUYERS:
-            rows = AtRisk(row, b, y, np.ones(len(row)))
-            kept, more = thinned(X, rows, max(_FEWEST_ROWS, int(_ROWS_A_MOMENT * len(X))))
+            rows = AtRisk(row, b, y, np.broadcast_to(1.0, row.shape))
+            most = min(max(_FEWEST_ROWS, int(_ROWS_A_MOMENT * len(X))), MOST_ROWS)
+            kept, more = thinned(X, rows, most)
             row, b, y = row[kept], b[kept], y[kept]
             mass, start = weight[row] * more, np.log(self.base_[group[row], b])
             self.trees_.fit(X, y, mass, start, row, b.astype(X.dtype))
@@ -99,13 +101,15 @@ class ExpectedValue(Estimator):
         }
         return Trees("tweedie", 1, self.rounds, self.seed, self.threads, settings)
 
-    def _means(self, group: Ints, b: Ints, y: Floats, weight: Floats) -> Floats:
+    def _means(self, group: Ints, row: Ints, b: Ints, y: Floats, weight: Floats) -> Floats:
         groups, bins = int(group.max(initial=0)) + 1, len(self.edges)
-        mean = np.bincount(b, weight * y, bins) / np.maximum(np.bincount(b, weight, bins), 1e-12)
-        mean = np.maximum(mean, 1e-6)
-        cell = group * bins + b
-        total = np.bincount(cell, weight * y, groups * bins).reshape(groups, bins)
-        held = np.bincount(cell, weight, groups * bins).reshape(groups, bins)
+        total, held = np.zeros((groups, bins)), np.zeros((groups, bins))
+        for bin_ in range(bins):
+            some = b == bin_
+            of, mass = group[row[some]], weight[row[some]]
+            total[:, bin_] = np.bincount(of, mass * y[some], groups)
+            held[:, bin_] = np.bincount(of, mass, groups)
+        mean = np.maximum(total.sum(axis=0) / np.maximum(held.sum(axis=0), 1e-12), 1e-6)
         return np.asarray((total + _PARENT) / (held + _PARENT / mean))
 
     def _level(

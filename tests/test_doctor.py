@@ -541,7 +541,12 @@ def test_a_log_without_a_brand_says_what_it_lacks(tmp_path):
     log = plain_log(day=[0.0, 1.0, 2.0, 3.0, 9.0], kind="search", brand_id=None)
     done = stagecast("doctor", written(tmp_path, log.astype({"brand_id": "string"})))
     assert done.code == 1
-    assert "- events with a brand are needed to train at all: no pair has met\n" in done.out
+    # What is missing besides cannot be told before there is a brand.
+    assert done.out.endswith(
+        "NOT ENOUGH: training is not possible yet.\n"
+        "- events with a brand are needed to train at all: no pair has met; "
+        "[events] columns.brand_id names the column that holds the brands\n"
+    )
 
 
 def test_wrong_input_is_refused_as_elsewhere(tmp_path):

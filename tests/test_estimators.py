@@ -232,6 +232,29 @@ def test_what_is_infinite_is_unknown(case):
 
 
 @each
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
+def test_where_nothing_is_known_of_any_moment_everybody_gets_the_same_answer(case, value):
+    nothing = np.full_like(drawn()["X"], value)
+    model = case.fitted(nothing)
+    answers = case.answers(model, nothing)
+    assert np.isfinite(answers).all()
+    np.testing.assert_array_equal(answers[::2], np.broadcast_to(answers[0], answers[::2].shape))
+
+
+@each
+def test_moments_that_all_weigh_nothing_are_refused_in_words_or_teach_nothing(case):
+    nobody = np.zeros(N)
+    if isinstance(case.model, PurchaseCurve):
+        with pytest.raises(TrainingError, match="No moment with a weight is known"):
+            case.fitted(weight=nobody)
+        return
+    answers = case.answers(case.fitted(weight=nobody), drawn()["X"])
+    assert np.isfinite(answers).all()
+    alike = np.broadcast_to(answers[0], answers[::2].shape)
+    np.testing.assert_allclose(answers[::2], alike, atol=1e-5)
+
+
+@each
 def test_another_number_of_columns_is_refused(case):
     with pytest.raises(TrainingError, match="X has 4 columns; the model was trained on 3"):
         case.answers(case.fitted(), np.zeros((2, 4)))

@@ -385,16 +385,18 @@ def test_a_summary_is_the_mean_size_and_finds_what_matters():
     json.dumps(found.as_data())
 
 
-def test_a_summary_of_a_sample_depends_on_no_order():
+def test_in_a_summary_a_weight_of_two_is_the_moment_twice():
     model, moments = fitted()
-    back = np.arange(900)[::-1]
-    turned = Moments(
-        moments.X[back], moments.stage[back], [moments.brands[i] for i in back],
-        ["c"] * 900, moments.known[back], moments.met[back],
+    weight = np.arange(900) % 3
+    twice = np.repeat(np.arange(900), weight)
+    again = Moments(
+        moments.X[twice], moments.stage[twice], [moments.brands[i] for i in twice],
+        ["c"] * len(twice), moments.known[twice], moments.met[twice],
     )  # fmt: skip
-    one, two = (summary(model, m, 20, FEATURES, most=100) for m in (moments, turned))
-    assert one.moments == two.moments == 100
+    one = summary(model, moments, 20, FEATURES, weight.astype(float))
+    two = summary(model, again, 20, FEATURES)
     assert one.features == pytest.approx(two.features)
+    assert one.groups == pytest.approx(two.groups)
 
 
 @pytest.mark.parametrize("plot", [group_reasons_plot, reasons_plot])

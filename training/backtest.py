@@ -88,9 +88,7 @@ class Backtest:
             progress(f"Testing on the last {days} days")
             state = history.state(view.brands.brand_ids, begin)
             later, twin = table.only(held_back), learner.fit(past, state, lambda _: None)
-            baselines = Baselines.fit(
-                past, learner.names, learner.stages, known, moments_of_table(past), learner.threads
-            )
+            baselines = Baselines.fit(past, learner.names, learner.stages, known, learner.threads)
             parts.append(_judged(twin, baselines, later, view, known, zone, brand_since[held_back]))
         shared = [x for x in horizons if parts and all(x in part.horizons for part in parts)]
         if not shared:

@@ -11,9 +11,10 @@ import numpy.typing as npt
 from models.baselines import BaseRate, RecencyFrequency
 from models.bg_nbd import BetaGeometricNBD
 from models.discrete_hazards import HAZARD_COLUMNS, DiscreteHazards
-from models.forecast import Moments, model_matrix
+from models.forecast import Moments
 from models.hazards import logit
 from models.purchase import FEWEST_BUYERS
+from models.side_by_side import SideBySide
 from models.trees import Trees
 from training.table import TrainingTable
 
@@ -69,11 +70,10 @@ class Baselines:
         names: Sequence[str],
         stages: Sequence[str],
         horizons: Sequence[int],
-        moments: Moments,
         threads: int,
         trees: bool = True,
     ) -> Self:
-        """Learn from the labels that the table knows; `moments` are the table's."""
+        """Learn from the labels that the table knows."""
         known = [x for x in horizons if (table.follow_up >= x).any()]
         fitted = {}
         for x in known:
@@ -86,7 +86,7 @@ class Baselines:
             )
         boosted = {}
         if trees and known:
-            X = model_matrix(moments, table.brand_state, np.float32)
+            X = SideBySide([table.X, table.stage, table.brand_state])
             boosted = _boosted(table, X, known, threads)
         return cls(
             tuple(names),
@@ -168,7 +168,7 @@ def plain_columns(
 
 
 def _boosted(
-    table: TrainingTable, X: npt.NDArray[Any], horizons: Sequence[int], threads: int
+    table: TrainingTable, X: SideBySide, horizons: Sequence[int], threads: int
 ) -> dict[int, str]:
     """Return LightGBM's text of a model of each horizon, on the moments followed so far.
 

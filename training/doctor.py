@@ -78,7 +78,10 @@ class Diagnosis:
         """What is needed before training is possible; empty where it is."""
         met = self.coverage.first_met
         if met is None:
-            return ("events with a brand are needed to train at all: no pair has met",)
+            return (
+                "events with a brand are needed to train at all: no pair has met; "
+                "[events] columns.brand_id names the column that holds the brands",
+            )
         more = self.history.more_days_to_train(met)
         if not more:
             return ()
@@ -97,6 +100,8 @@ class Diagnosis:
     @property
     def missing(self) -> tuple[str, ...]:
         """What is needed before all that is asked for can be learnt; empty where it can be."""
+        if self.coverage.first_met is None:
+            return self.obstacles  # what lacks besides cannot be told before that is mended
         return (*self.obstacles, *needs_of_all(self.everyone, self.history))
 
     @property

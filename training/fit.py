@@ -12,9 +12,10 @@ from features.vocabulary import MICROSECONDS_PER_DAY
 from models.brand_state import BrandState
 from models.cells import CellMeans
 from models.discrete_hazards import HAZARD_COLUMNS
-from models.forecast import ForecastModel, Moments, model_matrix
+from models.forecast import ForecastModel, Moments
 from models.hazards import bin_rows
 from models.purchase import PurchaseCurve
+from models.side_by_side import SideBySide
 from models.stage_outcomes import NextStage, StageHeld
 from models.value import ExpectedValue, OrderValue
 from training.table import TrainingTable
@@ -63,11 +64,13 @@ class Learner:
 
         `state` is what the release will know of the brands when it is asked.
         """
-        cells, priors = self._cells(table), self._priors(table)
+        # Cells and priors look at labels alone: without the features nothing large is copied.
+        labels = replace(table, X=table.X[:, :0])
+        cells, priors = self._cells(labels), self._priors(labels)
         aged = replace(table, weight=table.weight * faded(table))
         moments = moments_of_table(table)
-        # Half the memory; the splits are learnt on values that float64 rows reach as well.
-        X = model_matrix(moments, table.brand_state, np.float32)
+        # As float32: the splits are learnt on values that float64 rows reach as well.
+        X = SideBySide([table.X, table.stage, table.brand_state])
         progress(f"Learning purchases from {len(X):,} moments")
         purchase = PurchaseCurve(
             table.edges,
@@ -116,7 +119,7 @@ class Learner:
     def _fit_values(
         self,
         table: TrainingTable,
-        X: npt.NDArray[Any],
+        X: SideBySide,
         group: npt.NDArray[np.int64],
         progress: Callable[[str], None],
     ) -> tuple[ExpectedValue | None, OrderValue | None]:

@@ -112,6 +112,12 @@ def sample_moments(engine: Engine, events: Any, grid: Grid, settings: SamplingSe
         "slots",
     )
     pairs = _pairs(engine, events)
+    if not _count(pairs):
+        raise TrainingError(
+            f"[events] columns.brand_id: none of the {_count(events):,} events before --as-of "
+            "names a brand, so that no pair has met and nothing can be learnt. Name the column "
+            "that holds the brands, or give a log whose events have them."
+        )
     parts = [
         _met(engine, events, pairs, slots, settings),
         _after_acts(engine, events, grid, settings),

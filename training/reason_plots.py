@@ -12,32 +12,43 @@ from features.errors import TrainingError
 from models.reasons import Summary
 from training.plot_style import COLOURS, INK, LEFT, SMALL, blank_figure, brief, dress, head
 
-__all__ = ["group_reasons_plot", "reasons_plot"]
+__all__ = ["group_reasons_plot", "reason_figures", "reasons_plot"]
 
 _BLUE, _VERMILLION = COLOURS[:2]
 _WIDTH: Final = 7.0  # inches
 _MOST: Final = 20
 _BAR: Final = 0.24  # inches
 _AXIS: Final = 0.62  # inches below the bars: ticks and what they say
-_FACTORS: Final = (1.02, 1.05, 1.1, 1.2, 1.35, 1.5, 1.75, 2, 2.5, 3, 4, 5, 7, 10, 20, 50, 100)
+_FACTORS: Final = (1.01, 1.02, 1.05, 1.1, 1.2, 1.5, 2, 3, 5, 10, 20, 50, 100)
 _SAYS: Final = "Mean change of the odds, either way"
 
 
-def group_reasons_plot(found: Summary, subject: str = "Purchase within the horizon") -> Figure:
+def reason_figures(found: Summary) -> dict[str, Figure]:
+    """Return the figures by name; none where nothing moves the forecasts."""
+    if not any(found.features.values()):
+        return {}
+    return {
+        f"reason_groups_{found.horizon}d": group_reasons_plot(found),
+        f"reasons_{found.horizon}d": reasons_plot(found),
+    }
+
+
+def group_reasons_plot(found: Summary) -> Figure:
     """Draw how much each group of reasons moves the forecasts, on average."""
     rows = {name.replace("_", " "): size for name, size in found.groups.items() if size > 0}
-    return _bars(rows, "What moves the forecasts?", _about(found, subject), _BLUE)
+    return _bars(rows, "What moves the forecasts?", _about(found), _BLUE)
 
 
-def reasons_plot(found: Summary, subject: str = "Purchase within the horizon") -> Figure:
+def reasons_plot(found: Summary) -> Figure:
     """Draw the features that move the forecasts most, twenty at most."""
     rows = {name: size for name, size in list(found.features.items())[:_MOST] if size > 0}
-    return _bars(rows, "Which features move the forecasts?", _about(found, subject), _VERMILLION)
+    return _bars(rows, "Which features move the forecasts?", _about(found), _VERMILLION)
 
 
-def _about(found: Summary, subject: str) -> str:
+def _about(found: Summary) -> str:
+    days = "1 day" if found.horizon == 1 else f"{found.horizon} days"
     return (
-        f"{subject}, {found.horizon} days; {found.moments:,} moments; a typical pair is at "
+        f"Purchase within {days}; {found.moments:,} moments; a typical pair is at "
         f"{brief(found.typical)}. ×1.5: odds are multiplied or divided by 1.5 (geometric mean)."
     )
 
@@ -79,7 +90,7 @@ def _draw(axes: Axes, names: Sequence[str], sizes: Sequence[float], colour: str)
     axes.tick_params(axis="y", length=0)
     axes.grid(visible=False, axis="y")
     axes.xaxis.set_major_locator(FixedLocator(_ticks(1.12 * max(sizes))))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda size, _: _factor(float(size))))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda size, _: f"×{np.exp(size):.4g}"))
 
 
 def _ticks(end: float) -> list[float]:

@@ -16,7 +16,7 @@ from features.vocabulary import MICROSECONDS_PER_DAY
 from models.batch import met_rows
 from models.brand_state import BrandHistory
 from training.labels import outcome_number, purchases_after, stage_paths
-from training.moments import SamplingSettings, grid_days, sample_moments
+from training.moments import Grid, SamplingSettings, grid_days, sample_moments
 
 __all__ = ["TrainingTable", "build_training_table"]
 
@@ -37,7 +37,7 @@ class TrainingTable:
     as_of : (n,) microseconds; `weight` (n,).
     X : (n, n_features) float32, NaN unknown; `stage` (n,) index.
     met : (n,) whether the pair had any event in the look-back.
-    brand_state : (n, n_columns) of the brand, just before (see `models.brand_state`).
+    brand_state : (n, n_columns) float32 of the brand, just before (see `models.brand_state`).
     follow_up : (n,) days over which labels are known.
     time : (n,) days to the first purchase; inf where none was seen.
     spent : (n, n_edges) amount within each edge; `first_value` (n,) of the first order.
@@ -56,15 +56,15 @@ class TrainingTable:
     X: npt.NDArray[np.float32]
     stage: Ints
     met: npt.NDArray[np.bool_]
-    brand_state: Floats
+    brand_state: npt.NDArray[np.float32]
     follow_up: Floats
     time: Floats
-    spent: Floats
+    spent: npt.NDArray[np.float32]
     first_value: Floats
     staged: npt.NDArray[np.bool_]
     change_day: Floats
     outcome: Ints
-    held: Ints
+    held: npt.NDArray[np.int8]
 
     def only(self, rows: npt.NDArray[Any]) -> "TrainingTable":
         """Return the chosen moments."""
@@ -99,12 +99,7 @@ def build_training_table(
     first = events.occurred_at.min().to_pyarrow().as_py()
     if first is None:
         raise TrainingError("The log has no event before --as-of; nothing can be learnt from it.")
-    grid = grid_days(int(first), known_to, data.dataset.events.time_zone)
-    if not grid.midnights:
-        raise TrainingError(
-            f"The log covers {(known_to - first) / MICROSECONDS_PER_DAY:.1f} days before --as-of; "
-            "learning needs at least 3. Give a longer log, or a later --as-of."
-        )
+    grid = _grid(data, int(first), known_to)
     progress("Choosing moments to learn from")
     sample = sample_moments(engine, events, grid, sampling)
     n = sample.num_rows
@@ -134,16 +129,32 @@ def build_training_table(
         X=X,
         stage=stage,
         met=met_rows(X, view.features),
-        brand_state=history.at(brands, as_of_rows),
+        brand_state=history.at(brands, as_of_rows).astype(np.float32),
         follow_up=(known_to - as_of_rows) / MICROSECONDS_PER_DAY,
         time=bought.time,
-        spent=bought.spent,
+        spent=bought.spent.astype(np.float32),
         first_value=bought.first_value,
         staged=np.arange(n) % every == 0,
         change_day=change_day,
         outcome=outcome_number(stage, to, len(view.stages.stages), view.stages.returns),
-        held=paths.held(stage, edges),
+        held=paths.held(stage, edges).astype(np.int8),
     )
+
+
+def _grid(data: OpenDataset, first: int, known_to: int) -> Grid:
+    settings = data.dataset.events
+    grid = grid_days(first, known_to, settings.time_zone)
+    if not grid.midnights:
+        days = max(known_to - first, 0) / MICROSECONDS_PER_DAY
+        less, fewer = "", ""
+        if settings.settle_days:
+            less = f" less settle_days = {settings.settle_days}"
+            fewer = ", or fewer settle_days"
+        raise TrainingError(
+            f"The log covers {days:.1f} days before --as-of{less}; learning needs at least 3. "
+            f"Give a longer log, or a later --as-of{fewer}."
+        )
+    return grid
 
 
 def _values(

@@ -24,16 +24,19 @@ from models.brand_state import BRAND_COLUMNS, brand_history
 from models.forecast import ForecastModel
 from models.horizons import ForecastSettings, learnt_edges
 from models.purchase import FEWEST_BUYERS_FOR_TREES
+from models.reasons import Summary
 from models.release import Release, save_release
 from training.backtest import Backtest, calibrated, origins_of
 from training.baselines import Baselines
 from training.evaluation import NOTHING_JUDGED, evaluation_of, flat_metrics
 from training.figures import figures_of
-from training.fit import Learner, moments_of_table
+from training.fit import Learner
 from training.judged import brands_since
 from training.judged_file import JUDGED_FILE, write_judged
 from training.moments import SamplingSettings
+from training.reason_plots import reason_figures
 from training.report import METHODS, About, report_page
+from training.run_reasons import reasons_of_run
 from training.table import TrainingTable, build_training_table
 from training.track import Tracking, TrackingSettings
 
@@ -138,7 +141,6 @@ def train(
         learner.names,
         stages.names,
         forecasts.horizons,
-        moments_of_table(table),
         learner.threads,
     )
     release = Release(
@@ -155,8 +157,14 @@ def train(
         facts=facts,
         baselines=baselines.to_dict(),
     )
+    moved = reasons_of_run(
+        model,
+        table if tested.later is None else tested.later,
+        min(forecasts.decision_cycle_days, forecasts.max_horizon),
+        view.features,
+    )
     progress("Tracking the run")
-    run, name = _track(Tracking(tracking, dataset.folder), release, tested, settings)
+    run, name = _track(Tracking(tracking, dataset.folder), release, tested, moved, settings)
     said = (*said, *_said_of_methods(model, table, forecasts))
     return TrainResult(run, name, flat_metrics(evaluation), evaluation, facts, said)
 
@@ -168,15 +176,20 @@ def _said_of_methods(
     said = []
     purchase, last = model.purchase, table.edges[-1]
     if purchase.method_ != "trees":
-        few = purchase.buyers_ < FEWEST_BUYERS_FOR_TREES
-        why = f"and trees need {FEWEST_BUYERS_FOR_TREES}" if few else "as held-out users tell"
+        if purchase.buyers_ < FEWEST_BUYERS_FOR_TREES:
+            why = f"and trees need {FEWEST_BUYERS_FOR_TREES}"
+        elif purchase.method_ == "rates":
+            why = "and nothing tells their moments from others"
+        else:
+            why = "as held-out users tell"
         said.append(
             f"{purchase.buyers_:,} purchases to learn from, {why}: "
             f"{METHODS[purchase.method_]} answers"
         )
     if last < forecasts.max_horizon:
+        days = "day" if last == 1 else "days"
         said.append(
-            f"beyond {last} days, which half of the log's history covers, the curve goes on at "
+            f"beyond {last} {days}, which half of the log's history covers, the curve goes on at "
             f"the rate of its last days, times {purchase.tail_:.2f}"
         )
     return tuple(said)
@@ -232,7 +245,11 @@ def _importance(model: ForecastModel, view: View) -> dict[str, dict[str, float]]
 
 
 def _track(
-    tracking: Tracking, release: Release, tested: Backtest, settings: TrainingSettings
+    tracking: Tracking,
+    release: Release,
+    tested: Backtest,
+    moved: Summary,
+    settings: TrainingSettings,
 ) -> tuple[str, str]:
     day = datetime_of(release.as_of).astimezone(ZoneInfo(release.time_zone)).date()
     run = tracking.start_run(
@@ -261,10 +278,12 @@ def _track(
             tracking.finish_run(
                 run,
                 flat_metrics(evaluation),
-                figures_of(evaluation, release.facts["importance"], about.subject),
+                figures_of(evaluation, release.facts["importance"], about.subject)
+                | reason_figures(moved),
                 folder,
                 {
                     "evaluation.json": json.dumps(evaluation, ensure_ascii=False),
+                    "reasons.json": json.dumps(moved.as_data(), ensure_ascii=False),
                     "report.html": report_page(evaluation, about),
                 },
             )

@@ -35,10 +35,14 @@ def train(
             min=1, max=12, help="How many twins test the model, each some weeks after the last."
         ),
     ] = 1,
+    moments: Annotated[
+        int, typer.Option(min=1_000, help="How many moments to learn from, about.")
+    ] = 400_000,
     as_json: AsJson = False,
 ) -> None:
     """Learn from the events before a day, track the run, and say how good it is."""
     from models.release import champion_as_of
+    from training.moments import SamplingSettings
     from training.train import TrainingSettings
     from training.train import train as learn
 
@@ -52,7 +56,7 @@ def train(
             settings.tracking,
             configuration.instant(as_of),
             progress,
-            TrainingSettings(origins=origins),
+            TrainingSettings(origins=origins, sampling=SamplingSettings(moments=moments)),
             champion_as_of(configuration.releases),
         )
     terminal.note(result.said)
