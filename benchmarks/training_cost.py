@@ -141,6 +141,7 @@ def main() -> None:
         best = {side: min(both, key=lambda run: run.said["seconds"]) for side, both in runs.items()}
         plain_seconds = best["plain"].said["seconds"]
         rows += [_row(side, n, best[side], plain_seconds) for side in SIDES]
+        print(*rows[-len(SIDES) :], sep="\n", flush=True)
     rows.append(_row("everything", _LARGE, _measured("everything", _LARGE), None))
     part = [
         "## What learning costs",

@@ -12,7 +12,6 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 Wholes = npt.NDArray[np.integer[Any]]
-Numbers = npt.NDArray[np.floating[Any]]
 
 
 class AtRisk(NamedTuple):
@@ -21,15 +20,15 @@ class AtRisk(NamedTuple):
     Attributes
     ----------
     row : the moment's index, int32; `bin` the bin's number, int16.
-    label : 1 where the event falls into the bin, else 0; float32.
+    label : 1 where the event falls into the bin, else 0; uint8.
     share : how much of the bin is known: 1, or less where the follow-up ends inside it.
     """
 
     # Small types: there are several rows a moment.
     row: Wholes
     bin: Wholes
-    label: Numbers
-    share: Numbers
+    label: npt.NDArray[Any]
+    share: npt.NDArray[Any]
 
 
 def logit(p: Floats) -> Floats:
@@ -60,8 +59,8 @@ def at_risk(
             share = np.clip((seen - left) / (right - left), 0.0, 1.0)
         else:
             row = np.flatnonzero((follow_up >= right) & (~event | (time >= left)))
-            share = np.ones(len(row), dtype=np.float32)
-        label = (event[row] & (time[row] < right)).astype(np.float32)
+            share = np.ones(len(row), dtype=np.uint8)
+        label = (event[row] & (time[row] < right)).astype(np.uint8)
         number = np.full(len(row), b, dtype=np.int16)
         parts.append((row.astype(np.int32), number, label, share))
     return AtRisk(*(np.concatenate(part) for part in zip(*parts, strict=True)))
@@ -69,7 +68,7 @@ def at_risk(
 
 def bin_rows(
     edges: Sequence[int], time: Floats, event: Bools, follow_up: Floats
-) -> tuple[Wholes, Wholes, Numbers]:
+) -> tuple[Wholes, Wholes, npt.NDArray[Any]]:
     """Return (row, bin, label) of `at_risk`, where the follow-up is known."""
     return at_risk(edges, time, event, follow_up)[:3]
 

@@ -33,7 +33,7 @@ MOST_BUYERS_FOR_BLEND: Final = 20_000
 _SHARES: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
 _ROWS_A_MOMENT: Final = 1.5
 _FEWEST_ROWS: Final = 1_000_000
-MOST_ROWS: Final = 10_000_000
+MOST_ROWS: Final = 8_000_000
 """More rows than this would teach trees of 31 leaves nothing, and fill the memory."""
 
 _TAIL_ROWS: Final = 20_000
@@ -138,7 +138,9 @@ class PurchaseCurve(Estimator):
         if not moments.weight.all():
             some = moments.weight[rows.row] > 0
             rows = AtRisk(rows.row[some], rows.bin[some], rows.label[some], rows.share[some])
-        if not moments.weight[np.unique(rows.row)].any():
+        used = np.zeros(len(moments.X), dtype=bool)
+        used[rows.row] = True
+        if not moments.weight[used].any():
             raise TrainingError(
                 f"No moment with a weight is known over the first bin, {self.edges[0]} days; "
                 "give a longer log, or a shorter first edge."

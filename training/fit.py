@@ -27,6 +27,8 @@ Floats = npt.NDArray[np.float64]
 _AGE_DAYS: Final = 90.0
 """A moment weighs half as much when it is so many days older: what people do changes."""
 
+_MOST_FOR_RATES: Final = 1_000_000
+
 
 @dataclass(frozen=True)
 class Learner:
@@ -64,8 +66,9 @@ class Learner:
 
         `state` is what the release will know of the brands when it is asked.
         """
-        # Cells and priors look at labels alone: without the features nothing large is copied.
-        labels = replace(table, X=table.X[:, :0])
+        # Rates of brands and priors look at labels alone, and a million tell them.
+        every = max(-(-len(table.X) // _MOST_FOR_RATES), 1)
+        labels = replace(table, X=table.X[:, :0]).only(slice(None, None, every))
         cells, priors = self._cells(labels), self._priors(labels)
         aged = replace(table, weight=table.weight * faded(table))
         moments = moments_of_table(table)

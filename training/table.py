@@ -66,7 +66,7 @@ class TrainingTable:
     outcome: Ints
     held: npt.NDArray[np.int8]
 
-    def only(self, rows: npt.NDArray[Any]) -> "TrainingTable":
+    def only(self, rows: npt.NDArray[Any] | slice) -> "TrainingTable":
         """Return the chosen moments."""
         return replace(
             self, **{name: value[rows] for name, value in vars(self).items() if name != "edges"}
