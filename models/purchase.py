@@ -33,7 +33,7 @@ MOST_BUYERS_FOR_BLEND: Final = 20_000
 _SHARES: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
 _ROWS_A_MOMENT: Final = 1.5
 _FEWEST_ROWS: Final = 1_000_000
-MOST_ROWS: Final = 8_000_000
+MOST_ROWS: Final = 5_000_000
 """More rows than this would teach trees of 31 leaves nothing, and fill the memory."""
 
 _TAIL_ROWS: Final = 20_000

@@ -18,26 +18,24 @@ _BATCH = 1 << 22
 def thinned(X: npt.NDArray[Any], rows: AtRisk, most: int) -> tuple[Ints, Floats]:
     """Return which rows are learnt from, about `most`, and what each stands for.
 
-    Rows with an event are all kept, and as many of the others as there is room for, but never
-    fewer others than rows with an event. Which ones
-    follows from the moment's own numbers, so that another moment more changes nothing else.
+    Rows with an event are all kept, up to half of `most`, and as many of the others as there is
+    room for. Which ones follows from the moment's own numbers, so that another moment more changes
+    nothing else.
     """
-    others = rows.label == 0
-    n = int(others.sum())
-    events = len(others) - n
-    room = max(most - events, events, 1)
-    if n <= room:
-        return np.arange(len(rows.row)), np.ones(len(rows.row))
-    chance = room / n
-    of_moment, below = digest(X), np.uint64(chance * (1 << 24))
-    keep = ~others
-    for start in range(0, len(keep), _BATCH):
+    n, events = len(rows.label), int(np.count_nonzero(rows.label))
+    if n <= most:
+        return np.arange(n), np.ones(n)
+    of_events = min(1.0, most / 2 / max(events, 1))
+    of_others = min(1.0, (most - of_events * events) / max(n - events, 1))
+    of_moment, keep = digest(X), np.empty(n, dtype=bool)
+    for start in range(0, n, _BATCH):
         some = slice(start, start + _BATCH)
         mixed = rows.bin[some].astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
         mixed = (mixed ^ of_moment[rows.row[some]]) * np.uint64(0xD1B54A32D192ED03)
-        keep[some] |= (mixed >> np.uint64(40)) < below
+        chance = np.where(rows.label[some] != 0, of_events, of_others)
+        keep[some] = (mixed >> np.uint64(40)) < (chance * (1 << 24)).astype(np.uint64)
     kept = np.flatnonzero(keep)
-    return kept, np.where(others[kept], 1.0 / chance, 1.0)
+    return kept, 1.0 / np.where(rows.label[kept] != 0, of_events, of_others)
 
 
 def digest(X: npt.NDArray[Any]) -> npt.NDArray[np.uint64]:

@@ -34,6 +34,7 @@ DEFAULT_PARAMETERS: Final[Mapping[str, Any]] = {
 }
 
 _BATCH: Final = 65_536
+_MOST_BY_ROW: Final = 4_000_000
 
 
 class Trees:
@@ -86,9 +87,12 @@ class Trees:
         """
         import lightgbm as lgb
 
-        settings = self.settings
+        batches, settings = _in_batches(X, row, extra), self.settings
+        if len(batches) > _MOST_BY_ROW:
+            # By row is quicker with few threads, and needs the binned rows three times over.
+            settings |= {"force_row_wise": False, "force_col_wise": True}
         rows = lgb.Dataset(
-            _in_batches(X, row, extra),
+            batches,
             label=y,
             weight=weight,
             init_score=start,

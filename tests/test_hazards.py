@@ -176,6 +176,17 @@ def test_thinned_rows_hold_every_event_and_are_about_as_many_as_wanted():
     assert (stands_for >= 1.0).all()
 
 
+def test_events_that_would_fill_more_than_half_are_thinned_as_well_and_stand_for_their_like():
+    X, rows = some_rows()
+    bought = (np.random.default_rng(7).random(len(rows.row)) < 0.4).astype(float)
+    kept, stands_for = thinned(X, rows._replace(label=bought), 10_000)
+    assert len(kept) == pytest.approx(10_000, rel=0.05)
+    of_events = bought[kept] > 0
+    assert of_events.mean() == pytest.approx(0.5, abs=0.05)
+    assert stands_for[of_events].sum() == pytest.approx(bought.sum(), rel=0.05)
+    assert stands_for.sum() == pytest.approx(len(bought), rel=0.05)
+
+
 def test_thinned_rows_stand_for_all_of_them_bin_by_bin_and_among_their_like():
     X, rows = some_rows()
     kept, stands_for = thinned(X, rows, 10_000)
