@@ -5,7 +5,7 @@ import sys
 import typer
 
 from features.errors import StagecastError
-from stagecast.commands import answers, data, diagnosis, reasons, retraining, runs, stages
+from stagecast.commands import answers, data, diagnosis, keys, reasons, retraining, runs, stages
 
 __all__ = ["app", "main"]
 
@@ -35,6 +35,7 @@ app.command()(retraining.retrain)
 app.command()(answers.score)
 app.command()(answers.ingest)
 app.command()(answers.serve)
+app.add_typer(keys.app, name="keys")
 
 
 def main() -> None:

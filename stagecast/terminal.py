@@ -46,6 +46,12 @@ class Terminal:
         for sentence in sentences:
             self._err.print(f"note: {sentence}", markup=False)
 
+    def secret(self, text: str) -> None:
+        """Print what is shown once, alone in its line and never folded."""
+        if not self.as_json:
+            sys.stdout.write(f"{text}\n")
+            sys.stdout.flush()
+
     def table(
         self, title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], left: int = 1
     ) -> None:
