@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Final
 
 from features.errors import ConfigError
+from serving.addresses import is_loopback
 from serving.history_store import open_store
+from serving.keys import read_keys
 from serving.settings import ServiceSettings
 
 __all__ = ["SETTINGS_VARIABLE", "launch"]
@@ -23,8 +25,9 @@ def launch(settings: ServiceSettings) -> None:
     StoreError
         Where the history store cannot be opened.
     ConfigError
-        Where nobody can listen at the host and port.
+        Where nobody can listen at the host and port, or nobody should without keys.
     """
+    _check_keys(settings)
     open_store(settings.store, Path(settings.folder), settings.time_zone, write=False).close()
     serving = settings.serving
     _check_free(serving.host, serving.port)
@@ -50,6 +53,17 @@ def launch(settings: ServiceSettings) -> None:
     ]
     os.chdir(root)
     os.execve(sys.executable, arguments, environment)
+
+
+def _check_keys(settings: ServiceSettings) -> None:
+    """Refuse to be reached from elsewhere before there is a key."""
+    host = settings.serving.host
+    if not read_keys(settings.keys) and not is_loopback(host):
+        raise ConfigError(
+            f"[serving] host: {host} can be reached from other machines, and there is no key in "
+            f"{settings.keys}. Make one: stagecast keys CONFIG add NAME --scope score. "
+            'Or answer this machine alone: host = "127.0.0.1".'
+        )
 
 
 def _check_free(host: str, port: int) -> None:

@@ -15,11 +15,16 @@ from pydantic import BaseModel, ConfigDict, Field
 from features.errors import ReleaseError, StagecastError
 from features.instants import datetime_of, micros_of, read_instant
 from models.release import champions, load_champion
+from serving.addresses import is_loopback
+from serving.counted_paths import count_only
+from serving.discreet_logs import keep_logs_discreet
+from serving.doorway import Doorway
 from serving.history_store import open_store
 from serving.launch import SETTINGS_VARIABLE
 from serving.opt_outs import OptOuts
 from serving.scorer import OUTPUTS, Scorer
 from serving.settings import ServiceSettings
+from serving.ways import WAYS
 
 __all__ = ["ScoreAnswer", "Stagecast"]
 
@@ -61,8 +66,9 @@ def _settings() -> ServiceSettings:
     return ServiceSettings.model_validate_json(text)
 
 
-# BentoML asks for the number of workers when it reads the class.
-_WORKERS = _settings().serving.workers if SETTINGS_VARIABLE in os.environ else 1
+# BentoML asks for the number of workers, and below for the doorway, when it reads the class.
+_SETTINGS = _settings() if SETTINGS_VARIABLE in os.environ else None
+_WORKERS = _SETTINGS.serving.workers if _SETTINGS else 1
 
 
 @bentoml.service(
@@ -76,6 +82,7 @@ class Stagecast:
     """Forecasts of pairs from what their users did until now."""
 
     def __init__(self) -> None:
+        keep_logs_discreet()
         settings = _settings()
         self._horizons = settings.horizons
         self._zone = settings.time_zone
@@ -146,6 +153,16 @@ class Stagecast:
         except StagecastError as error:
             raise Refused(str(error)) from error
         return micros
+
+
+# Without settings nothing is served: the service's first line refuses to start.
+if _SETTINGS:
+    count_only(frozenset(WAYS))
+    Stagecast.add_asgi_middleware(  # type: ignore[attr-defined]
+        Doorway,
+        keys=str(_SETTINGS.keys),
+        keys_needed=not is_loopback(_SETTINGS.serving.host),
+    )
 
 
 def _checked_horizons(horizons: Sequence[int], most: int) -> tuple[int, ...]:

@@ -1,5 +1,7 @@
 """The sections `[serving]` and `[privacy]`, and what a worker is told of the others."""
 
+from pathlib import Path
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from serving.history_store import StoreSettings
@@ -39,3 +41,8 @@ class ServiceSettings(BaseModel):
     store: StoreSettings
     serving: ServingSettings
     privacy: PrivacySettings
+
+    @property
+    def keys(self) -> Path:
+        """The file of keys."""
+        return Path(self.folder) / self.serving.keys
