@@ -12,6 +12,7 @@ __all__ = [
     "ReleaseError",
     "StageModelError",
     "StagecastError",
+    "StoreAwayError",
     "StoreError",
     "TrainingError",
 ]
@@ -47,3 +48,7 @@ class ReleaseError(StagecastError):
 
 class StoreError(StagecastError):
     """The history store cannot be opened, or does not fit."""
+
+
+class StoreAwayError(StoreError):
+    """The history store does not answer now; the same may be asked again."""

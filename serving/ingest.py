@@ -38,7 +38,7 @@ def ingest_log(
     engine: Engine,
     log: EventLog,
     store: HistoryStore,
-    batch_rows: int = 200_000,
+    batch_rows: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> IngestSummary:
     """Store the log's events; the same log again adds nothing, nor does one that was cut off.
@@ -46,7 +46,8 @@ def ingest_log(
     Parameters
     ----------
     log : read in the store's time zone.
-    batch_rows : how many rows, about, are one transaction; a user's are never parted.
+    batch_rows : how many rows, about, are one commit; a user's are never parted. None leaves it
+        to the store.
     progress : called with the rows done, and all rows that are not too old.
     """
     table = log.table
@@ -59,7 +60,8 @@ def ingest_log(
     kept_rows = kept.count().to_pyarrow().as_py()
     total, users, done = Appended(0, 0, rows - kept_rows), 0, 0
     ordered = _identified(kept).order_by("user_id")
-    for part in whole_users(engine.batches(ordered, batch_rows), batch_rows):
+    size = batch_rows or store.batch_rows
+    for part in whole_users(engine.batches(ordered, size), size):
         events = _event_batch(part)
         total = total.plus(store.append(events))
         users += len(events.user_id.distinct)

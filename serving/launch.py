@@ -8,9 +8,9 @@ from typing import Final
 
 from features.errors import ConfigError
 from serving.addresses import is_loopback
-from serving.history_store import open_store
 from serving.keys import read_keys
 from serving.settings import ServiceSettings
+from serving.stores import open_store
 
 __all__ = ["SETTINGS_VARIABLE", "launch"]
 

@@ -1,16 +1,18 @@
 """Merging: a batch of events into the histories of many users at once."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from features.history import RECORD, UNKNOWN
+from serving.dictionaries import Dictionaries
 from serving.event_batches import EventBatch, Texts
+from serving.store_state import State
 
-__all__ = ["Appended", "Merged", "batch_records", "merge_users"]
+__all__ = ["Appended", "Change", "Merged", "build_change", "merge_users"]
 
 Ints = npt.NDArray[np.int64]
 Records = npt.NDArray[Any]
@@ -43,7 +45,55 @@ class Merged:
     appended: Appended
 
 
-def batch_records(events: EventBatch, brands: Ints, categories: Ints, channels: Ints) -> Records:
+@dataclass(frozen=True)
+class Change:
+    """What a batch makes of a store; whatever the store, it is written whole or not at all.
+
+    Attributes
+    ----------
+    added : the next texts of each dictionary.
+    histories : (number of the user, packed records) of each history that changed.
+    state : the store's, once this is written.
+    growth : events then, less events before.
+    """
+
+    added: tuple[list[str], list[str], list[str]]
+    histories: Iterator[tuple[int, memoryview]]
+    state: State
+    growth: int
+    appended: Appended
+
+
+def build_change(
+    events: EventBatch,
+    before: State,
+    dictionaries: Dictionaries,
+    old: Sequence[bytes],
+    keep_days: int,
+) -> Change:
+    """Return what a batch, not empty, makes of a store.
+
+    Parameters
+    ----------
+    before, dictionaries, old : as one commit has them; `old` is the packed history of each of
+        the batch's distinct users, empty where there is none.
+    """
+    state = before.after(int(events.occurred_at.max()), keep_days)
+    columns = events.brand_id, events.category_id, events.channel
+    assigned = [d.assign(c.distinct) for d, c in zip(dictionaries, columns, strict=True)]
+    (brands, new_brands), (categories, new_categories), (channels, new_channels) = assigned
+    new = _batch_records(events, brands, categories, channels)
+    merged = merge_users(old, new, events.user_id.codes, state.kept_since)
+    return Change(
+        (new_brands, new_categories, new_channels),
+        merged.histories,
+        replace(state, rows=before.rows + merged.growth),
+        merged.growth,
+        merged.appended,
+    )
+
+
+def _batch_records(events: EventBatch, brands: Ints, categories: Ints, channels: Ints) -> Records:
     """Return the events as records; given are the codes of each column's distinct texts."""
     records = np.zeros(len(events), dtype=RECORD)
     for name in ("kind", "occurred_at", "local_day", "value_micros"):

@@ -11,11 +11,13 @@ from features.context import Context
 from features.history import UNKNOWN
 from features.online import MomentBatch
 from serving.attributes import AttributeColumns
+from serving.dictionaries import Dictionary
 from serving.history_store import HistoryStore
 
 __all__ = ["MomentBatches"]
 
 Ints = npt.NDArray[np.int64]
+_MadeFor = tuple[tuple[Dictionary, int], ...]
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class MomentBatches:
         self._attributes = AttributeColumns(store.attributes, context.attributes)
         # One value, so that threads see both or neither.
         nothing = np.empty(0, dtype=np.int64)
-        self._made = (-1, -1, -1), _BrandCodes({}, nothing, nothing)
+        self._made: tuple[_MadeFor, _BrandCodes] = (), _BrandCodes({}, nothing, nothing)
 
     def build(self, pairs: Sequence[tuple[str, str]], as_of: int | Ints) -> MomentBatch:
         """Return the pairs' moments, in their order; a user without events has start == end.
@@ -81,12 +83,12 @@ class MomentBatches:
         )
 
     def _brand_codes(self) -> _BrandCodes:
-        store = self.store
-        sizes = len(store.brands), len(store.categories), len(store.channels)
+        # The dictionaries only grow, unless others have taken their place.
+        now = tuple((dictionary, len(dictionary)) for dictionary in self.store.dictionaries)
         made_for, codes = self._made
-        if sizes != made_for:
+        if now != made_for:
             codes = self._made_codes()
-            self._made = sizes, codes
+            self._made = now, codes
         return codes
 
     def _made_codes(self) -> _BrandCodes:

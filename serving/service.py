@@ -19,11 +19,11 @@ from serving.addresses import is_loopback
 from serving.counted_paths import count_only
 from serving.discreet_logs import keep_logs_discreet
 from serving.doorway import Doorway
-from serving.history_store import open_store
 from serving.launch import SETTINGS_VARIABLE
 from serving.opt_outs import OptOuts
 from serving.scorer import OUTPUTS, Scorer
 from serving.settings import ServiceSettings
+from serving.stores import open_store
 from serving.ways import WAYS
 
 __all__ = ["ScoreAnswer", "Stagecast"]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from serving.history_store import StoreSettings
+from serving.store_settings import StoreSettings
 
 __all__ = ["PrivacySettings", "ServiceSettings", "ServingSettings"]
 

@@ -23,8 +23,8 @@ from features.instants import datetime_of, read_instant
 from models.horizons import ForecastSettings
 from models.release import ReleasesSettings
 from serving.batch import ScoresSettings
-from serving.history_store import StoreSettings
 from serving.settings import PrivacySettings, ServingSettings
+from serving.store_settings import StoreSettings
 from training.track import TrackingSettings
 
 __all__ = ["Configuration", "Settings", "load_configuration"]

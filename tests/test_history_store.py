@@ -20,8 +20,10 @@ from features.errors import StoreError
 from features.history import RECORD, UNKNOWN, merge_records, record_ids
 from features.vocabulary import KIND_CODE, KINDS
 from serving.event_batches import Event, build_batch, identity_of
-from serving.history_store import HistoryStore, StoreSettings, open_store
+from serving.lmdb_store import LmdbStore
 from serving.merging import merge_users
+from serving.store_settings import StoreSettings
+from serving.stores import open_store
 
 ROOT = Path(__file__).parents[1]
 DAY = 86_400_000_000
@@ -31,7 +33,7 @@ SMALL = 1 << 20
 
 @pytest.fixture
 def store(tmp_path):
-    with HistoryStore(tmp_path / "history", "UTC", 730, write=True) as opened:
+    with LmdbStore(tmp_path / "history", "UTC", 730, write=True) as opened:
         yield opened
 
 
@@ -86,7 +88,7 @@ def test_what_is_unknown_has_no_code_and_no_value(store):
 
 
 def test_a_local_day_is_the_day_of_the_stores_time_zone(tmp_path):
-    with HistoryStore(tmp_path, "Asia/Shanghai", 730, write=True) as store:
+    with LmdbStore(tmp_path, "Asia/Shanghai", 730, write=True) as store:
         put(store, event(day=15.99 / 24), event(day=16 / 24), zone="Asia/Shanghai")
         assert store.histories(["u1"])[0]["local_day"].tolist() == [20089, 20090]
 
@@ -178,7 +180,7 @@ def test_many_users_at_once_merge_as_one_user_alone(batches):
 @example(texts=["", "\ud800", "\udfff" * 300, "\0", "x" * 511, "x" * 512, "用户" * 400, "\uffff"])
 @given(texts=st.lists(st.text(st.characters(), max_size=600), unique=True, min_size=1))
 def test_any_text_is_a_user_and_a_brand(tmp_path_factory, texts):
-    with HistoryStore(tmp_path_factory.mktemp("s"), "UTC", 730, write=True) as store:
+    with LmdbStore(tmp_path_factory.mktemp("s"), "UTC", 730, write=True) as store:
         put(store, *[event(text, i, brand=text or "b") for i, text in enumerate(texts)])
         records, start, end = store.histories(texts)
         assert (end - start).tolist() == [1] * len(texts)
@@ -193,18 +195,18 @@ WRITE = """
     import sys
     from pathlib import Path
     from serving.event_batches import Event, build_batch
-    from serving.history_store import HistoryStore
+    from serving.lmdb_store import LmdbStore
     path, user, brand, n = sys.argv[1:]
-    with HistoryStore(Path(path), "UTC", 730, write=True) as store:
+    with LmdbStore(Path(path), "UTC", 730, write=True) as store:
         events = [Event(user, "search", 1735689600000000 + i, brand) for i in range(int(n))]
         print(*store.append(build_batch(events, "UTC")))
 """
 READ = """
     import sys
     from pathlib import Path
-    from serving.history_store import HistoryStore
+    from serving.lmdb_store import LmdbStore
     path, *users = sys.argv[1:]
-    with HistoryStore(Path(path), "UTC", 730, write=False) as store:
+    with LmdbStore(Path(path), "UTC", 730, write=False) as store:
         records, start, end = store.histories(users)
         print([[store.brands.texts[b] for b in records["brand"][s:e]]
                for s, e in zip(start, end)])
@@ -215,7 +217,7 @@ def test_a_reader_sees_another_processs_next_commit_and_its_new_codes(store):
     put(store, event("u1", brand="b1"))
     assert said(READ, store.path, "u1", "u2") == "[['b1'], []]"
     store.close()
-    with HistoryStore(store.path, "UTC", 730, write=False) as reader:
+    with LmdbStore(store.path, "UTC", 730, write=False) as reader:
         assert reader.brands.find(["b1", "b2"]).tolist() == [0, UNKNOWN]
         assert said(WRITE, store.path, "u2", "b2", 3) == "3 0 0"
         records, start, end = reader.histories(["u2"])
@@ -235,7 +237,7 @@ def test_two_writers_take_turns_and_agree_on_the_codes(store):
 
 
 def test_the_map_grows_where_it_is_full_and_nothing_is_lost(tmp_path):
-    with HistoryStore(tmp_path, "UTC", 730, write=True, first_size=SMALL) as store:
+    with LmdbStore(tmp_path, "UTC", 730, write=True, first_size=SMALL) as store:
         put(store, event("first"))
         for day in range(3):
             batch = [event(f"u{i}", day + i / 1e6, brand=f"b{i}-{day}") for i in range(9_000)]
@@ -249,11 +251,11 @@ def test_the_map_grows_where_it_is_full_and_nothing_is_lost(tmp_path):
 
 
 def test_a_reader_and_a_writer_follow_a_map_that_another_process_grew(tmp_path):
-    HistoryStore(tmp_path, "UTC", 730, write=True, first_size=SMALL).close()
-    with HistoryStore(tmp_path, "UTC", 730, write=False) as reader:
+    LmdbStore(tmp_path, "UTC", 730, write=True, first_size=SMALL).close()
+    with LmdbStore(tmp_path, "UTC", 730, write=False) as reader:
         assert said(WRITE, tmp_path, "u1", "b1", 40_000) == "40000 0 0"
         assert len(reader.histories(["u1"])[0]) == 40_000
-    with HistoryStore(tmp_path, "UTC", 730, write=True) as writer:
+    with LmdbStore(tmp_path, "UTC", 730, write=True) as writer:
         assert said(WRITE, tmp_path, "u2", "b1", 90_000) == "90000 0 0"
         assert put(writer, event("u3")) == (1, 0, 0)
         assert writer.rows == 130_001
@@ -268,7 +270,7 @@ def test_threads_read_while_another_grows_the_map(tmp_path):
             if end[0] - start[0] != end[1] - start[1] or (records["kind"] != 9).any():
                 wrong.append((start, end))
 
-    with HistoryStore(tmp_path, "UTC", 730, write=True, first_size=SMALL) as store:
+    with LmdbStore(tmp_path, "UTC", 730, write=True, first_size=SMALL) as store:
         threads = [threading.Thread(target=read, args=(store,)) for _ in range(3)]
         for thread in threads:
             thread.start()
@@ -285,8 +287,8 @@ KILLED = """
     import sys
     from pathlib import Path
     from serving.event_batches import Event, build_batch
-    from serving.history_store import HistoryStore
-    with HistoryStore(Path(sys.argv[1]), "UTC", 730, write=True, first_size=1 << 20) as store:
+    from serving.lmdb_store import LmdbStore
+    with LmdbStore(Path(sys.argv[1]), "UTC", 730, write=True, first_size=1 << 20) as store:
         for number in range(int(sys.argv[2]), 1_000_000):
             events = [Event(f"u{number % 7}-{i}", "search", 1735689600000000 + number, f"b{number}")
                       for i in range(200)]
@@ -306,7 +308,7 @@ def test_what_was_acknowledged_survives_a_kill_and_a_batch_is_whole_or_not_there
         writer.send_signal(signal.SIGKILL)
         rest = writer.communicate(timeout=60)[0].split("\n")
         acknowledged = max([acknowledged, *map(int, rest[:-1])])
-        with HistoryStore(tmp_path, "UTC", 730, write=False) as store:
+        with LmdbStore(tmp_path, "UTC", 730, write=False) as store:
             records, _, _ = store.histories([f"u{i}-{j}" for i in range(7) for j in range(200)])
             numbers, counts = np.unique(records["occurred_at"] - START, return_counts=True)
             assert set(counts) == {200}
@@ -320,7 +322,7 @@ def test_what_was_acknowledged_survives_a_kill_and_a_batch_is_whole_or_not_there
 
 
 def test_events_are_forgotten_by_the_newest_event_when_their_user_is_written(tmp_path):
-    with HistoryStore(tmp_path, "UTC", 400, write=True) as store:
+    with LmdbStore(tmp_path, "UTC", 400, write=True) as store:
         put(store, event("u1", 0), event("u1", 1), event("u2", 0))
         assert put(store, event("u3", 401)) == (1, 0, 0)
         assert days(store, "u1") == [0, 1]
@@ -332,7 +334,7 @@ def test_events_are_forgotten_by_the_newest_event_when_their_user_is_written(tmp
 
 
 def test_events_older_than_kept_are_not_taken_in_and_said(tmp_path):
-    with HistoryStore(tmp_path, "UTC", 400, write=True) as store:
+    with LmdbStore(tmp_path, "UTC", 400, write=True) as store:
         edge = START + 100 * DAY
         put(store, event("u1", 500))
         late = [Event("u1", "search", edge - 1), Event("u1", "search", edge)]
@@ -344,15 +346,15 @@ def test_events_older_than_kept_are_not_taken_in_and_said(tmp_path):
 
 
 def test_what_was_forgotten_stays_forgotten_where_more_is_kept_later(tmp_path):
-    with HistoryStore(tmp_path, "UTC", 400, write=True) as store:
+    with LmdbStore(tmp_path, "UTC", 400, write=True) as store:
         put(store, event(day=500))
-    with HistoryStore(tmp_path, "UTC", 4000, write=True) as store:
+    with LmdbStore(tmp_path, "UTC", 4000, write=True) as store:
         assert put(store, event(day=99)) == (0, 0, 1)
         assert store.earliest_answerable() == START + 465 * DAY
 
 
 def test_an_as_of_that_looks_back_beyond_what_is_kept_is_refused(tmp_path):
-    with HistoryStore(tmp_path, "UTC", 400, write=True) as store:
+    with LmdbStore(tmp_path, "UTC", 400, write=True) as store:
         assert store.earliest_answerable() is None
         store.check_as_of(0)
         put(store, event(day=500))
@@ -386,13 +388,13 @@ def test_a_store_of_another_time_zone_is_refused(store, tmp_path):
     store.close()
     for write in (True, False):
         with pytest.raises(StoreError) as error:
-            HistoryStore(store.path, "Asia/Shanghai", 730, write)
+            LmdbStore(store.path, "Asia/Shanghai", 730, write)
         assert str(error.value) == (
             f"[store] url: {store.path} holds local days of UTC, and [events] time_zone is "
             "'Asia/Shanghai'. Set it back. Or: Name another folder in [store] url and ingest the "
             "events again."
         )
-    with HistoryStore(store.path, "UTC", 730, write=True):
+    with LmdbStore(store.path, "UTC", 730, write=True):
         pass
 
 
@@ -405,33 +407,33 @@ def test_a_store_of_another_format_or_other_kinds_is_refused(store, changed):
             written = json.loads(transaction.get(b"store")) | changed
             transaction.put(b"store", json.dumps(written).encode())
     with pytest.raises(StoreError, match=r"by another version of Stagecast; this one reads form"):
-        HistoryStore(store.path, "UTC", 730, write=True)
+        LmdbStore(store.path, "UTC", 730, write=True)
 
 
 def test_a_missing_a_foreign_and_a_broken_store_are_refused(tmp_path):
     with pytest.raises(StoreError, match=r"there is no history store in .*stagecast ingest"):
-        HistoryStore(tmp_path / "none", "UTC", 730, write=False)
+        LmdbStore(tmp_path / "none", "UTC", 730, write=False)
     lmdb.open(str(tmp_path / "foreign")).close()
     with pytest.raises(StoreError, match="holds no history store"):
-        HistoryStore(tmp_path / "foreign", "UTC", 730, write=False)
+        LmdbStore(tmp_path / "foreign", "UTC", 730, write=False)
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken/data.mdb").write_bytes(b"x" * 9_999)
     with pytest.raises(StoreError, match=r"cannot open .*broken"):
-        HistoryStore(tmp_path / "broken", "UTC", 730, write=True)
+        LmdbStore(tmp_path / "broken", "UTC", 730, write=True)
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match=r"cannot open .*file"):
-        HistoryStore(tmp_path / "file", "UTC", 730, write=True)
+        LmdbStore(tmp_path / "file", "UTC", 730, write=True)
 
 
 def test_a_store_is_opened_once_in_a_process_and_anew_in_a_fork(store):
     with pytest.raises(StoreError, match="already open in this process"):
-        HistoryStore(store.path, "UTC", 730, write=False)
+        LmdbStore(store.path, "UTC", 730, write=False)
     forked = """
         import os, sys
         from pathlib import Path
         from features.errors import StoreError
-        from serving.history_store import HistoryStore
-        store = HistoryStore(Path(sys.argv[1]), "UTC", 730, write=False)
+        from serving.lmdb_store import LmdbStore
+        store = LmdbStore(Path(sys.argv[1]), "UTC", 730, write=False)
         if os.fork() == 0:
             try:
                 store.histories(["u1"])
@@ -446,13 +448,13 @@ def test_a_store_is_opened_once_in_a_process_and_anew_in_a_fork(store):
 def test_a_reader_cannot_write(store):
     store.close()
     with (
-        HistoryStore(store.path, "UTC", 730, write=False) as reader,
+        LmdbStore(store.path, "UTC", 730, write=False) as reader,
         pytest.raises(StoreError, match="cannot write"),
     ):
         put(reader, event())
 
 
-@pytest.mark.parametrize("url", ["history", "lmdb:", "redis://localhost"])
+@pytest.mark.parametrize("url", ["history", "lmdb:", "redis:", "http://localhost"])
 def test_a_url_that_names_no_store_is_refused(url):
     with pytest.raises(ValidationError, match="is no store; write lmdb: and a folder"):
         StoreSettings(url=url)

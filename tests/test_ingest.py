@@ -16,8 +16,8 @@ from features.history import UNKNOWN
 from features.online import OnlineFeatures
 from features.vocabulary import KINDS
 from serving.event_batches import Event, build_batch
-from serving.history_store import HistoryStore
 from serving.ingest import IngestSummary, ingest_log
+from serving.lmdb_store import LmdbStore
 from serving.moment_batches import MomentBatches
 from tests.engines import SETTINGS, in_zone, log_of, offline_values, stage_model, view_of
 from tests.random_logs import DAY, START, random_log, random_world
@@ -28,7 +28,7 @@ ZONE = "Asia/Shanghai"
 
 @pytest.fixture
 def store(tmp_path):
-    with HistoryStore(tmp_path / "history", ZONE, 730, write=True) as opened:
+    with LmdbStore(tmp_path / "history", ZONE, 730, write=True) as opened:
         yield opened
 
 
@@ -104,7 +104,7 @@ def test_small_batches_never_part_a_user_and_store_the_same(engine, store, tmp_p
     ingest(engine, store, log, batch_rows=1, progress=lambda done, rows: seen.append((done, rows)))
     assert len(seen) == 20
     assert seen[-1] == (len(log), len(log))
-    with HistoryStore(tmp_path / "other", ZONE, 730, write=True) as whole:
+    with LmdbStore(tmp_path / "other", ZONE, 730, write=True) as whole:
         ingest(engine, whole, log)
         assert contents(store, log) == contents(whole, log)
 
@@ -132,7 +132,7 @@ def test_events_too_old_to_keep_are_left_out_and_counted(engine, tmp_path):
     cut = at.max() - pd.Timedelta(days=366)
     old = int((at < cut).sum())
     assert old > 10
-    with HistoryStore(tmp_path, ZONE, 366, write=True) as store:
+    with LmdbStore(tmp_path, ZONE, 366, write=True) as store:
         summary = ingest(engine, store, log, batch_rows=10)
         assert (summary.stored, summary.too_old) == (300 - old, old)
         assert ingest(engine, store, log).too_old == old
@@ -152,11 +152,11 @@ import sys
 from pathlib import Path
 from features.engine import EngineSettings, open_engine
 from features.events import EventsSettings, read_events
-from serving.history_store import HistoryStore
+from serving.lmdb_store import LmdbStore
 from serving.ingest import ingest_log
 folder = Path(sys.argv[1])
 with (open_engine(EngineSettings(threads=1), "Asia/Shanghai") as engine,
-      HistoryStore(folder / "history", "Asia/Shanghai", 730, write=True) as store):
+      LmdbStore(folder / "history", "Asia/Shanghai", 730, write=True) as store):
     settings = EventsSettings(path="log.parquet", time_zone="Asia/Shanghai")
     log = read_events(engine, settings, folder)
     ingest_log(engine, log, store, 100, lambda done, rows: print(done, flush=True))
@@ -171,12 +171,12 @@ def test_an_ingest_that_was_killed_is_made_good_by_the_next(engine, tmp_path):
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         done = [int(process.stdout.readline()) for _ in range(9)]
         process.kill()
-    with HistoryStore(tmp_path / "history", ZONE, 730, write=True) as store:
+    with LmdbStore(tmp_path / "history", ZONE, 730, write=True) as store:
         kept = store.rows
         assert done[-1] <= kept < len(log)
         summary = ingest(engine, store, log)
         assert (summary.stored, summary.repeated) == (len(log) - kept, kept)
-        with HistoryStore(tmp_path / "whole", ZONE, 730, write=True) as whole:
+        with LmdbStore(tmp_path / "whole", ZONE, 730, write=True) as whole:
             ingest(engine, whole, log)
             assert contents(store, log) == contents(whole, log)
 
@@ -189,7 +189,7 @@ def test_features_by_way_of_the_store_are_those_of_the_offline_engine(seed, made
     offline = offline_values(log, world.moments, world.brands, zone=world.zone)
     with (
         open_engine(SETTINGS, world.zone) as engine,
-        HistoryStore(tmp_path, world.zone, 730, write=True) as store,
+        LmdbStore(tmp_path, world.zone, 730, write=True) as store,
     ):
         ingest_log(engine, log_of(engine, log, world.zone), store, batch_rows=100)
         pairs = list(zip(world.moments.user_id, world.moments.brand_id, strict=True))

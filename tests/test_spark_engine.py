@@ -22,8 +22,8 @@ from features.errors import ConfigError, EventLogError
 from features.events import EventLog, EventsSettings, log_end, read_events
 from features.offline import with_categories
 from models.brand_state import brand_history
-from serving.history_store import HistoryStore
 from serving.ingest import ingest_log
+from serving.lmdb_store import LmdbStore
 from tests.random_logs import DAY, START, random_log
 from training.labels import purchases_after
 from training.moments import SamplingSettings, grid_days, sample_moments
@@ -170,7 +170,7 @@ def test_local_days_and_instants_of_spark_are_those_of_the_log(found):
 def test_spark_stores_what_duckdb_stores(engines, logs, tmp_path):
     summaries, stores = [], []
     for name, engine in engines.items():
-        with HistoryStore(tmp_path / name, ZONE, 730, write=True) as store:
+        with LmdbStore(tmp_path / name, ZONE, 730, write=True) as store:
             summaries.append([ingest_log(engine, logs[name], store, 200) for _ in range(2)])
             records, start, end = store.histories(IDS)
             brands = store.brands.texts

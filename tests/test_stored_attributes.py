@@ -22,7 +22,7 @@ from features.errors import StoreError
 from features.users import read_users
 from serving.attributes import AttributeColumns, ingest_users
 from serving.event_batches import Event, build_batch
-from serving.history_store import HistoryStore
+from serving.lmdb_store import LmdbStore
 from tests.engines import SETTINGS
 from tests.random_logs import DAY, START
 
@@ -39,7 +39,7 @@ def engine():
 
 @pytest.fixture
 def store(tmp_path):
-    with HistoryStore(tmp_path / "history", "UTC", 730, write=True) as opened:
+    with LmdbStore(tmp_path / "history", "UTC", 730, write=True) as opened:
         yield opened
 
 
@@ -175,8 +175,8 @@ def test_another_process_sees_the_next_table(engine, store, read):
         from pathlib import Path
         from features.attributes import Attribute, Attributes
         from serving.attributes import AttributeColumns
-        from serving.history_store import HistoryStore
-        with HistoryStore(Path(sys.argv[1]), "UTC", 730, write=False) as store:
+        from serving.lmdb_store import LmdbStore
+        with LmdbStore(Path(sys.argv[1]), "UTC", 730, write=False) as store:
             columns = AttributeColumns(
                 store.attributes, Attributes((Attribute("tier", "user_tier"),)))
             for _ in sys.stdin:
@@ -201,7 +201,7 @@ def test_another_process_sees_the_next_table(engine, store, read):
 
 def test_the_map_grows_under_a_table_too_large_for_it(engine, tmp_path, read):
     users = read({"user_id": [f"u{i}" for i in range(30_000)], "tier": range(30_000)})
-    with HistoryStore(tmp_path / "h", "UTC", 730, write=True, first_size=1 << 18) as store:
+    with LmdbStore(tmp_path / "h", "UTC", 730, write=True, first_size=1 << 18) as store:
         assert ingest_users(engine, users, store.attributes, 5_000) == 30_000
         assert tiers(store, "u29999", "u0") == [29_999, 0]
 
@@ -223,10 +223,10 @@ def test_a_store_that_was_written_before_there_were_attributes_still_answers(eng
         with environment.begin(write=True) as transaction:
             for slot in slots:
                 transaction.drop(slot)
-    with HistoryStore(store.path, "UTC", 730, write=False) as reader:
+    with LmdbStore(store.path, "UTC", 730, write=False) as reader:
         assert len(reader.histories(["a"])[0]) == 1
         assert math.isnan(tiers(reader, "a")[0])
-    with HistoryStore(store.path, "UTC", 730, write=True) as writer:
+    with LmdbStore(store.path, "UTC", 730, write=True) as writer:
         ingest_users(engine, read({"user_id": ["a"], "tier": [1]}), writer.attributes)
         assert tiers(writer, "a") == [1]
         assert len(writer.histories(["a"])[0]) == 1
@@ -241,7 +241,7 @@ def test_attributes_of_another_format_are_refused_until_they_are_stored_again(en
         with environment.begin(write=True, db=meta) as transaction:
             written = json.loads(transaction.get(b"attributes")) | {"format": 2}
             transaction.put(b"attributes", json.dumps(written).encode())
-    with HistoryStore(store.path, "UTC", 730, write=True) as opened:
+    with LmdbStore(store.path, "UTC", 730, write=True) as opened:
         with pytest.raises(StoreError, match="stored in format 2 by another version of Stagecast"):
             tiers(opened, "a")
         ingest_users(engine, users, opened.attributes)
@@ -299,7 +299,7 @@ def test_ingest_stores_the_users_of_the_configuration(ingest, tmp_path):
         assert done.code == 0
         assert done.json["users_with_attributes"] == described
         assert ("no valid_from" in done.err) == bool(described)
-        with HistoryStore(tmp_path / "history", "UTC", 730, write=False) as store:
+        with LmdbStore(tmp_path / "history", "UTC", 730, write=False) as store:
             np.testing.assert_array_equal(tiers(store, "u1"), [3 if described else math.nan])
 
 

@@ -87,8 +87,8 @@ def ingest(
     from features.events import read_events
     from features.users import read_users
     from serving.attributes import ingest_users
-    from serving.history_store import open_store
     from serving.ingest import ingest_log
+    from serving.stores import open_store
 
     configuration = load_configuration(config)
     terminal = Terminal(as_json)
@@ -110,10 +110,11 @@ def ingest(
             )
             progress("Storing the users' attributes")
             described = ingest_users(engine, users, store.attributes)
-    terminal.note(log.said + (users.said if users else ()))
+            said = store.said
+    terminal.note(log.said + (users.said if users else ()) + said)
     terminal.say(
         f"{summary.stored:,} events of {summary.users:,} users stored in "
-        f"{settings.store.url}; {summary.repeated:,} were there already."
+        f"{settings.store.shown}; {summary.repeated:,} were there already."
     )
     if users:
         terminal.say(f"Attributes of {described:,} users stored in the place of former ones.")
