@@ -35,7 +35,7 @@ class RedisStore(HistoryStore):
     Parameters
     ----------
     time_zone : of the records' local days.
-    write : whether to make the store where there is none.
+    write : whether this process may write, and makes the store where there is none.
     """
 
     # Other clients wait while a transaction runs: a larger one would keep them beyond their time.
@@ -44,6 +44,7 @@ class RedisStore(HistoryStore):
     def __init__(self, settings: StoreSettings, time_zone: str, write: bool) -> None:
         self.keep_days = settings.keep_days
         self._zone = time_zone
+        self._may_write = write
         self._reads = RedisLink(settings, settings.timeout_ms)
         self._writes = RedisLink(settings, settings.write_timeout_ms)
         self._place = f"{settings.shown} (prefix {settings.prefix!r})"
@@ -96,6 +97,11 @@ class RedisStore(HistoryStore):
         return bytearray().join(histories), [len(history) for history in histories]
 
     def _commit(self, events: EventBatch) -> Appended:
+        if not self._may_write:
+            raise StoreError(
+                f"[store] url: cannot write to {self._place}: it was opened to be read. "
+                "Nothing of this batch was stored."
+            )
         keys = self._keys.histories(events.user_id.distinct)
         appended: list[Appended] = []
 

@@ -12,6 +12,7 @@ __all__ = ["FOLDER_SCHEME", "StoreSettings", "shown_url"]
 FOLDER_SCHEME: Final = "lmdb:"
 
 _SERVER: Final = re.compile(r"(rediss?://[^/?]|unix://).+")
+_HAS_PASSWORD: Final = re.compile(r"://[^/?@]*:.*@|[?&][^=&]*password=", re.IGNORECASE)
 _PASSWORD: Final = re.compile(r"([?&][^=&]*password=)[^&]*", re.IGNORECASE)
 
 
@@ -40,10 +41,10 @@ class StoreSettings(BaseModel):
 
     @model_validator(mode="after")
     def _one_password(self) -> Self:
-        if self.password_env is not None and shown_url(self.url) != self.url:
+        if self.password_env is not None and _HAS_PASSWORD.search(self.url):
             raise ValueError(
-                "password_env: the url names a user or a password already; take it out of the url, "
-                "or leave password_env out"
+                "password_env: the url holds a password already; take it out of the url, or leave "
+                "password_env out"
             )
         return self
 

@@ -15,6 +15,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 if TYPE_CHECKING:
+    from tests.places import Place
+    from tests.redis_servers import RedisServer
     from tests.worlds import TrainedWorld
 
 # Before any library is imported: most of them read these once, when they are.
@@ -98,6 +100,28 @@ def spark_runs() -> Iterator[None]:
         settings = EngineSettings(name="spark", threads=2, memory_gb=1.0)
         with open_engine(settings, "UTC"):
             yield
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator["RedisServer"]:
+    """A Redis for all tests that do it no harm: each has a prefix of its own there."""
+    from tests.redis_servers import RedisServer
+
+    server = RedisServer()
+    try:
+        yield server.start()
+    finally:
+        server.remove()
+
+
+@pytest.fixture(params=["lmdb", pytest.param("redis", marks=pytest.mark.needs("redis"))])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> "Place":
+    """Where a history store will be, of each kind that there is."""
+    from tests.places import lmdb_place, redis_place
+
+    if request.param == "lmdb":
+        return lmdb_place(tmp_path)
+    return redis_place(request.getfixturevalue("redis_server"), tmp_path)
 
 
 @pytest.fixture(scope="session")

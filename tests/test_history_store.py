@@ -1,66 +1,25 @@
-"""The history store keeps what it acknowledged, once, in order, for many readers."""
+"""A history store keeps what it acknowledged, once, in order, for many readers: each kind."""
 
-import json
 import signal
-import subprocess
-import sys
-import textwrap
 import threading
 import time
-from pathlib import Path
 
-import lmdb
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from features.errors import StoreError
-from features.history import RECORD, UNKNOWN, merge_records, record_ids
+from features.history import RECORD, UNKNOWN, record_ids
 from features.vocabulary import KIND_CODE, KINDS
-from serving.event_batches import Event, build_batch, identity_of
-from serving.lmdb_store import LmdbStore
-from serving.merging import merge_users
-from serving.store_settings import StoreSettings
-from serving.stores import open_store
-
-ROOT = Path(__file__).parents[1]
-DAY = 86_400_000_000
-START = 1_735_689_600_000_000  # 2025-01-01 in UTC
-SMALL = 1 << 20
+from serving.event_batches import Event, identity_of
+from tests.places import DAY, START, days, event, put, rewrite, run, said
 
 
 @pytest.fixture
-def store(tmp_path):
-    with LmdbStore(tmp_path / "history", "UTC", 730, write=True) as opened:
+def store(place):
+    with place.open() as opened:
         yield opened
-
-
-def event(user="u1", day=0.0, kind="search", brand="b1", **fields):
-    return Event(user, kind, START + int(day * DAY), brand, **fields)
-
-
-def put(store, *events, zone="UTC"):
-    return tuple(store.append(build_batch(events, zone)))
-
-
-def days(store, user="u1"):
-    records, start, end = store.histories([user])
-    return ((records["occurred_at"][start[0] : end[0]] - START) / DAY).tolist()
-
-
-def run(script, *arguments):
-    """Run a script in another process, at the root of the checkout."""
-    return subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(script), *map(str, arguments)],
-        cwd=ROOT, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-
-
-def said(script, *arguments):
-    out, _ = run(script, *arguments).communicate(timeout=60)
-    return out.strip()
 
 
 def test_an_event_comes_back_as_it_was(store):
@@ -87,8 +46,8 @@ def test_what_is_unknown_has_no_code_and_no_value(store):
     assert len(store.brands) == 0
 
 
-def test_a_local_day_is_the_day_of_the_stores_time_zone(tmp_path):
-    with LmdbStore(tmp_path, "Asia/Shanghai", 730, write=True) as store:
+def test_a_local_day_is_the_day_of_the_stores_time_zone(place):
+    with place.open("Asia/Shanghai") as store:
         put(store, event(day=15.99 / 24), event(day=16 / 24), zone="Asia/Shanghai")
         assert store.histories(["u1"])[0]["local_day"].tolist() == [20089, 20090]
 
@@ -150,37 +109,15 @@ def test_rows_that_differ_in_one_field_are_two_events(store):
     assert put(store, *rows) == (len(rows), 0, 0)
 
 
-identities = st.sampled_from(["i1", "i2", "i3", "i4"])
-some_events = st.lists(
-    st.builds(
-        event, st.sampled_from(["u1", "u2"]), st.integers(0, 3), event_id=identities | st.none()
-    )
+@settings(
+    max_examples=30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.lists(some_events, max_size=4))
-def test_many_users_at_once_merge_as_one_user_alone(batches):
-    together, alone = [b"", b""], [np.empty(0, RECORD)] * 2
-    for events in filter(None, batches):
-        whose = np.array([int(e.user_id == "u2") for e in events])
-        records = np.zeros(len(events), RECORD)
-        records["occurred_at"] = [e.occurred_at for e in events]
-        records["id_high"], records["id_low"] = build_batch(events, "UTC").identity.T
-        for number, history in merge_users(together, records, whose, None).histories:
-            together[number] = bytes(history)
-        arrival = np.argsort(records["occurred_at"], kind="stable")
-        for number in (0, 1):
-            own = records[arrival][whose[arrival] == number]
-            alone[number] = merge_records(alone[number], own)
-    assert together == [history.tobytes() for history in alone]
-
-
-@settings(max_examples=30, deadline=None)
 @example(texts=["", "\ud800", "\udfff" * 300, "\0", "x" * 511, "x" * 512, "用户" * 400, "\uffff"])
 @given(texts=st.lists(st.text(st.characters(), max_size=600), unique=True, min_size=1))
-def test_any_text_is_a_user_and_a_brand(tmp_path_factory, texts):
-    with LmdbStore(tmp_path_factory.mktemp("s"), "UTC", 730, write=True) as store:
+def test_any_text_is_a_user_and_a_brand(place, texts):
+    with place.another().open() as store:
         put(store, *[event(text, i, brand=text or "b") for i, text in enumerate(texts)])
         records, start, end = store.histories(texts)
         assert (end - start).tolist() == [1] * len(texts)
@@ -192,34 +129,26 @@ def test_any_text_is_a_user_and_a_brand(tmp_path_factory, texts):
 
 
 WRITE = """
-    import sys
-    from pathlib import Path
-    from serving.event_batches import Event, build_batch
-    from serving.lmdb_store import LmdbStore
-    path, user, brand, n = sys.argv[1:]
-    with LmdbStore(Path(path), "UTC", 730, write=True) as store:
-        events = [Event(user, "search", 1735689600000000 + i, brand) for i in range(int(n))]
+    user, brand, n = arguments
+    with opened(write=True) as store:
+        events = [Event(user, "search", START + i, brand) for i in range(int(n))]
         print(*store.append(build_batch(events, "UTC")))
 """
 READ = """
-    import sys
-    from pathlib import Path
-    from serving.lmdb_store import LmdbStore
-    path, *users = sys.argv[1:]
-    with LmdbStore(Path(path), "UTC", 730, write=False) as store:
-        records, start, end = store.histories(users)
+    with opened(write=False) as store:
+        records, start, end = store.histories(arguments)
         print([[store.brands.texts[b] for b in records["brand"][s:e]]
                for s, e in zip(start, end)])
 """
 
 
-def test_a_reader_sees_another_processs_next_commit_and_its_new_codes(store):
+def test_a_reader_sees_another_processs_next_commit_and_its_new_codes(place, store):
     put(store, event("u1", brand="b1"))
-    assert said(READ, store.path, "u1", "u2") == "[['b1'], []]"
+    assert said(READ, place, "u1", "u2") == "[['b1'], []]"
     store.close()
-    with LmdbStore(store.path, "UTC", 730, write=False) as reader:
+    with place.open(write=False) as reader:
         assert reader.brands.find(["b1", "b2"]).tolist() == [0, UNKNOWN]
-        assert said(WRITE, store.path, "u2", "b2", 3) == "3 0 0"
+        assert said(WRITE, place, "u2", "b2", 3) == "3 0 0"
         records, start, end = reader.histories(["u2"])
         assert (end - start).tolist() == [3]
         assert [reader.brands.texts[code] for code in records["brand"]] == ["b2"] * 3
@@ -227,70 +156,84 @@ def test_a_reader_sees_another_processs_next_commit_and_its_new_codes(store):
         assert reader.rows == 4
 
 
-def test_two_writers_take_turns_and_agree_on_the_codes(store):
+def test_two_writers_take_turns_and_agree_on_the_codes(place, store):
     put(store, event("u1", brand="b1"))
-    assert said(WRITE, store.path, "u2", "b2", 1) == "1 0 0"
+    assert said(WRITE, place, "u2", "b2", 1) == "1 0 0"
     put(store, event("u3", brand="b3"), event("u4", brand="b2"))
     records, start, _ = store.histories(["u1", "u2", "u3", "u4"])
     brands = [store.brands.texts[code] for code in records["brand"][start]]
     assert brands == ["b1", "b2", "b3", "b2"]
 
 
-def test_the_map_grows_where_it_is_full_and_nothing_is_lost(tmp_path):
-    with LmdbStore(tmp_path, "UTC", 730, write=True, first_size=SMALL) as store:
-        put(store, event("first"))
-        for day in range(3):
-            batch = [event(f"u{i}", day + i / 1e6, brand=f"b{i}-{day}") for i in range(9_000)]
-            assert put(store, *batch) == (9_000, 0, 0)
-        assert (tmp_path / "data.mdb").stat().st_size > 2 * SMALL
-        assert (len(store.brands), store.rows) == (27_001, 27_001)
-        records, start, end = store.histories(["first", "u0", "u8999"])
-        assert (end - start).tolist() == [1, 3, 3]
-        codes = store.brands.find(["b8999-0", "b8999-1", "b8999-2"])
-        assert records["brand"][start[2] : end[2]].tolist() == codes.tolist()
+BUSY = """
+    own = arguments[0]
+    with opened(write=True) as store:
+        for number in range(30):
+            at = START + number * 1000
+            events = [Event(f"u{i}", "search", at, f"b{number}", event_id=f"{number}-{i}")
+                      for i in range(20)]
+            events += [Event(f"u{i}", "like", at, f"{own}{number}") for i in range(20)]
+            print(*store.append(build_batch(events, "UTC")))
+"""
 
 
-def test_a_reader_and_a_writer_follow_a_map_that_another_process_grew(tmp_path):
-    LmdbStore(tmp_path, "UTC", 730, write=True, first_size=SMALL).close()
-    with LmdbStore(tmp_path, "UTC", 730, write=False) as reader:
-        assert said(WRITE, tmp_path, "u1", "b1", 40_000) == "40000 0 0"
-        assert len(reader.histories(["u1"])[0]) == 40_000
-    with LmdbStore(tmp_path, "UTC", 730, write=True) as writer:
-        assert said(WRITE, tmp_path, "u2", "b1", 90_000) == "90000 0 0"
-        assert put(writer, event("u3")) == (1, 0, 0)
-        assert writer.rows == 130_001
+def test_writers_at_once_lose_nothing_count_nothing_twice_and_share_the_codes(place, store):
+    store.close()
+    writers = [run(BUSY, place, own) for own in "xyz"]
+    counts = [
+        [int(n) for n in line.split()]
+        for writer in writers
+        for line in writer.communicate(timeout=120)[0].splitlines()
+    ]
+    assert len(counts) == 90
+    stored, repeated, too_old = np.sum(counts, axis=0)
+    # What all of them send is stored once; what is each one's own has no id, and differs by brand.
+    assert (stored, repeated, too_old) == (30 * 20 * 4, 30 * 20 * 2, 0)
+    with place.open(write=False) as reader:
+        assert reader.rows == stored
+        assert sorted(reader.brands.texts) == sorted(f"{w}{i}" for w in "bxyz" for i in range(30))
+        records, start, end = reader.histories([f"u{i}" for i in range(20)])
+        assert (end - start == 120).all()
+        for s, e in zip(start, end, strict=True):
+            assert (np.diff(records["occurred_at"][s:e]) >= 0).all()
+            texts = [reader.brands.texts[code] for code in records["brand"][s:e]]
+            ordinals = (records["occurred_at"][s:e] - START) // 1000
+            assert sorted(texts) == sorted(f"{w}{i}" for w in "bxyz" for i in range(30))
+            assert [int(text[1:]) for text in texts] == ordinals.tolist()
 
 
-def test_threads_read_while_another_grows_the_map(tmp_path):
+def test_no_reader_sees_half_of_a_batch(place):
     wrong, done = [], threading.Event()
 
     def read(store):
         while not done.is_set():
             records, start, end = store.histories(["a", "b"])
-            if end[0] - start[0] != end[1] - start[1] or (records["kind"] != 9).any():
+            texts = store.brands.texts
+            if end[0] - start[0] != end[1] - start[1] or records["brand"].max(initial=-1) >= len(
+                texts
+            ):
                 wrong.append((start, end))
 
-    with LmdbStore(tmp_path, "UTC", 730, write=True, first_size=SMALL) as store:
+    with place.open() as store:
         threads = [threading.Thread(target=read, args=(store,)) for _ in range(3)]
         for thread in threads:
             thread.start()
         for day in range(8):
-            put(store, *[event(user, day + i / 1e5) for i in range(2_000) for user in "ab"])
+            batch = [
+                event(user, day + i / 1e5, brand=f"b{day}-{i}") for i in range(500) for user in "ab"
+            ]
+            put(store, *batch)
         done.set()
         for thread in threads:
             thread.join()
         assert not wrong
-        assert store.rows == 32_000
+        assert store.rows == 8_000
 
 
 KILLED = """
-    import sys
-    from pathlib import Path
-    from serving.event_batches import Event, build_batch
-    from serving.lmdb_store import LmdbStore
-    with LmdbStore(Path(sys.argv[1]), "UTC", 730, write=True, first_size=1 << 20) as store:
-        for number in range(int(sys.argv[2]), 1_000_000):
-            events = [Event(f"u{number % 7}-{i}", "search", 1735689600000000 + number, f"b{number}")
+    with opened(write=True) as store:
+        for number in range(int(arguments[0]), 1_000_000):
+            events = [Event(f"u{number % 7}-{i}", "search", START + number, f"b{number}")
                       for i in range(200)]
             store.append(build_batch(events, "UTC"))
             print(number, flush=True)
@@ -298,17 +241,17 @@ KILLED = """
 
 
 @pytest.mark.fault
-def test_what_was_acknowledged_survives_a_kill_and_a_batch_is_whole_or_not_there(tmp_path):
+def test_what_was_acknowledged_survives_a_kill_and_a_batch_is_whole_or_not_there(place):
     acknowledged = -1
-    for after in (3, 12, 30):
-        writer = run(KILLED, tmp_path, acknowledged + 1)
+    for after in (3, 7, 12, 20, 30):
+        writer = run(KILLED, place, acknowledged + 1)
         for _ in range(after):
             acknowledged = int(writer.stdout.readline())
         time.sleep(0.003 * after)
         writer.send_signal(signal.SIGKILL)
         rest = writer.communicate(timeout=60)[0].split("\n")
         acknowledged = max([acknowledged, *map(int, rest[:-1])])
-        with LmdbStore(tmp_path, "UTC", 730, write=False) as store:
+        with place.open(write=False) as store:
             records, _, _ = store.histories([f"u{i}-{j}" for i in range(7) for j in range(200)])
             numbers, counts = np.unique(records["occurred_at"] - START, return_counts=True)
             assert set(counts) == {200}
@@ -321,8 +264,8 @@ def test_what_was_acknowledged_survives_a_kill_and_a_batch_is_whole_or_not_there
             assert (len(records), store.newest) == (store.rows, START + len(numbers) - 1)
 
 
-def test_events_are_forgotten_by_the_newest_event_when_their_user_is_written(tmp_path):
-    with LmdbStore(tmp_path, "UTC", 400, write=True) as store:
+def test_events_are_forgotten_by_the_newest_event_when_their_user_is_written(place):
+    with place.open(keep_days=400) as store:
         put(store, event("u1", 0), event("u1", 1), event("u2", 0))
         assert put(store, event("u3", 401)) == (1, 0, 0)
         assert days(store, "u1") == [0, 1]
@@ -333,8 +276,8 @@ def test_events_are_forgotten_by_the_newest_event_when_their_user_is_written(tmp
         assert (days(store, "u2"), store.rows) == ([], 3)
 
 
-def test_events_older_than_kept_are_not_taken_in_and_said(tmp_path):
-    with LmdbStore(tmp_path, "UTC", 400, write=True) as store:
+def test_events_older_than_kept_are_not_taken_in_and_said(place):
+    with place.open(keep_days=400) as store:
         edge = START + 100 * DAY
         put(store, event("u1", 500))
         late = [Event("u1", "search", edge - 1), Event("u1", "search", edge)]
@@ -345,16 +288,16 @@ def test_events_older_than_kept_are_not_taken_in_and_said(tmp_path):
         assert days(store, "u4") == []
 
 
-def test_what_was_forgotten_stays_forgotten_where_more_is_kept_later(tmp_path):
-    with LmdbStore(tmp_path, "UTC", 400, write=True) as store:
+def test_what_was_forgotten_stays_forgotten_where_more_is_kept_later(place):
+    with place.open(keep_days=400) as store:
         put(store, event(day=500))
-    with LmdbStore(tmp_path, "UTC", 4000, write=True) as store:
+    with place.open(keep_days=4000) as store:
         assert put(store, event(day=99)) == (0, 0, 1)
         assert store.earliest_answerable() == START + 465 * DAY
 
 
-def test_an_as_of_that_looks_back_beyond_what_is_kept_is_refused(tmp_path):
-    with LmdbStore(tmp_path, "UTC", 400, write=True) as store:
+def test_an_as_of_that_looks_back_beyond_what_is_kept_is_refused(place):
+    with place.open(keep_days=400) as store:
         assert store.earliest_answerable() is None
         store.check_as_of(0)
         put(store, event(day=500))
@@ -375,95 +318,55 @@ def test_the_newest_event_is_the_latest_to_occur_not_to_arrive(store):
     assert (store.newest, store.rows) == (START + 5 * DAY, 3)
 
 
-def test_a_store_stays_when_it_is_closed(tmp_path):
-    settings = StoreSettings(url="lmdb:deep/history")
-    with open_store(settings, tmp_path, "UTC", write=True) as store:
+def test_a_store_stays_when_it_is_closed(place):
+    with place.open() as store:
         put(store, event(event_id="e1"))
-    with open_store(settings, tmp_path, "UTC", write=True) as store:
+    with place.open() as store:
         assert put(store, event(event_id="e1")) == (0, 1, 0)
-    assert (tmp_path / "deep/history/data.mdb").exists()
 
 
-def test_a_store_of_another_time_zone_is_refused(store, tmp_path):
+def named(place):
+    """Where the store is, and what to name for another, in messages."""
+    if place.kind == "lmdb":
+        return place.folder / "history", "folder in [store] url"
+    return f"{place.settings.url} (prefix '{place.settings.prefix}')", "[store] prefix"
+
+
+def test_a_store_of_another_time_zone_is_refused(place, store):
     store.close()
+    where, another = named(place)
     for write in (True, False):
         with pytest.raises(StoreError) as error:
-            LmdbStore(store.path, "Asia/Shanghai", 730, write)
+            place.open("Asia/Shanghai", write=write)
         assert str(error.value) == (
-            f"[store] url: {store.path} holds local days of UTC, and [events] time_zone is "
-            "'Asia/Shanghai'. Set it back. Or: Name another folder in [store] url and ingest the "
+            f"[store] url: {where} holds local days of UTC, and [events] time_zone is "
+            f"'Asia/Shanghai'. Set it back. Or: Name another {another} and ingest the "
             "events again."
         )
-    with LmdbStore(store.path, "UTC", 730, write=True):
-        pass
+    place.open().close()
 
 
 @pytest.mark.parametrize("changed", [{"format": 2}, {"kinds": ["search"]}])
-def test_a_store_of_another_format_or_other_kinds_is_refused(store, changed):
+def test_a_store_of_another_format_or_other_kinds_is_refused(place, store, changed):
     store.close()
-    with lmdb.open(str(store.path), max_dbs=8) as environment:
-        meta = environment.open_db(b"meta")
-        with environment.begin(write=True, db=meta) as transaction:
-            written = json.loads(transaction.get(b"store")) | changed
-            transaction.put(b"store", json.dumps(written).encode())
-    with pytest.raises(StoreError, match=r"by another version of Stagecast; this one reads form"):
-        LmdbStore(store.path, "UTC", 730, write=True)
+    rewrite(place, "store", changed)
+    for write in (True, False):
+        with pytest.raises(StoreError, match=r"by another version of Stagecast; this one reads fo"):
+            place.open(write=write)
 
 
-def test_a_missing_a_foreign_and_a_broken_store_are_refused(tmp_path):
+def test_a_place_without_a_store_is_refused_to_readers(place):
     with pytest.raises(StoreError, match=r"there is no history store in .*stagecast ingest"):
-        LmdbStore(tmp_path / "none", "UTC", 730, write=False)
-    lmdb.open(str(tmp_path / "foreign")).close()
-    with pytest.raises(StoreError, match="holds no history store"):
-        LmdbStore(tmp_path / "foreign", "UTC", 730, write=False)
-    (tmp_path / "broken").mkdir()
-    (tmp_path / "broken/data.mdb").write_bytes(b"x" * 9_999)
-    with pytest.raises(StoreError, match=r"cannot open .*broken"):
-        LmdbStore(tmp_path / "broken", "UTC", 730, write=True)
-    (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match=r"cannot open .*file"):
-        LmdbStore(tmp_path / "file", "UTC", 730, write=True)
+        place.open(write=False)
 
 
-def test_a_store_is_opened_once_in_a_process_and_anew_in_a_fork(store):
-    with pytest.raises(StoreError, match="already open in this process"):
-        LmdbStore(store.path, "UTC", 730, write=False)
-    forked = """
-        import os, sys
-        from pathlib import Path
-        from features.errors import StoreError
-        from serving.lmdb_store import LmdbStore
-        store = LmdbStore(Path(sys.argv[1]), "UTC", 730, write=False)
-        if os.fork() == 0:
-            try:
-                store.histories(["u1"])
-            except StoreError as error:
-                print(error, flush=True)
-            os._exit(0)
-        os.wait()
-    """
-    assert "was opened before this process was forked" in said(forked, store.path)
-
-
-def test_a_reader_cannot_write(store):
+def test_a_reader_cannot_write(place, store):
     store.close()
     with (
-        LmdbStore(store.path, "UTC", 730, write=False) as reader,
-        pytest.raises(StoreError, match="cannot write"),
+        place.open(write=False) as reader,
+        pytest.raises(StoreError, match=r"cannot write.*Nothing of this batch was stored"),
     ):
         put(reader, event())
-
-
-@pytest.mark.parametrize("url", ["history", "lmdb:", "redis:", "http://localhost"])
-def test_a_url_that_names_no_store_is_refused(url):
-    with pytest.raises(ValidationError, match="is no store; write lmdb: and a folder"):
-        StoreSettings(url=url)
-
-
-def test_settings_keep_more_than_the_look_back():
-    assert StoreSettings().keep_days == 730
-    with pytest.raises(ValidationError, match="greater than or equal to 366"):
-        StoreSettings(keep_days=365)
 
 
 def test_channels_beyond_their_codes_are_unknown(store):

@@ -1,9 +1,5 @@
 """Ingest stores a log once, however often it comes, and the features by way of it are the same."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,18 +13,17 @@ from features.online import OnlineFeatures
 from features.vocabulary import KINDS
 from serving.event_batches import Event, build_batch
 from serving.ingest import IngestSummary, ingest_log
-from serving.lmdb_store import LmdbStore
 from serving.moment_batches import MomentBatches
 from tests.engines import SETTINGS, in_zone, log_of, offline_values, stage_model, view_of
+from tests.places import run
 from tests.random_logs import DAY, START, random_log, random_world
 
-ROOT = Path(__file__).parents[1]
 ZONE = "Asia/Shanghai"
 
 
 @pytest.fixture
-def store(tmp_path):
-    with LmdbStore(tmp_path / "history", ZONE, 730, write=True) as opened:
+def store(place):
+    with place.open(ZONE) as opened:
         yield opened
 
 
@@ -98,13 +93,13 @@ def test_an_id_may_stand_beside_rows_without_one(engine, store):
     assert ingest(engine, store, log).stored == 0
 
 
-def test_small_batches_never_part_a_user_and_store_the_same(engine, store, tmp_path):
+def test_small_batches_never_part_a_user_and_store_the_same(engine, place, store):
     log = without_ids(random_log(4, 300, n_users=20))
     seen = []
     ingest(engine, store, log, batch_rows=1, progress=lambda done, rows: seen.append((done, rows)))
     assert len(seen) == 20
     assert seen[-1] == (len(log), len(log))
-    with LmdbStore(tmp_path / "other", ZONE, 730, write=True) as whole:
+    with place.another().open(ZONE) as whole:
         ingest(engine, whole, log)
         assert contents(store, log) == contents(whole, log)
 
@@ -126,13 +121,13 @@ def test_events_that_came_one_by_one_are_those_of_the_log(engine, store):
     assert contents(store, log) == first
 
 
-def test_events_too_old_to_keep_are_left_out_and_counted(engine, tmp_path):
+def test_events_too_old_to_keep_are_left_out_and_counted(engine, place):
     log = random_log(6, 300, n_users=30)
     at = log.occurred_at
     cut = at.max() - pd.Timedelta(days=366)
     old = int((at < cut).sum())
     assert old > 10
-    with LmdbStore(tmp_path, ZONE, 366, write=True) as store:
+    with place.open(ZONE, keep_days=366) as store:
         summary = ingest(engine, store, log, batch_rows=10)
         assert (summary.stored, summary.too_old) == (300 - old, old)
         assert ingest(engine, store, log).too_old == old
@@ -148,48 +143,42 @@ def test_a_log_with_nothing_before_an_instant_stores_nothing(engine, store):
 
 
 INGEST = """
-import sys
-from pathlib import Path
-from features.engine import EngineSettings, open_engine
-from features.events import EventsSettings, read_events
-from serving.lmdb_store import LmdbStore
-from serving.ingest import ingest_log
-folder = Path(sys.argv[1])
-with (open_engine(EngineSettings(threads=1), "Asia/Shanghai") as engine,
-      LmdbStore(folder / "history", "Asia/Shanghai", 730, write=True) as store):
-    settings = EventsSettings(path="log.parquet", time_zone="Asia/Shanghai")
-    log = read_events(engine, settings, folder)
-    ingest_log(engine, log, store, 100, lambda done, rows: print(done, flush=True))
+    from features.engine import EngineSettings, open_engine
+    from features.events import EventsSettings, read_events
+    from serving.ingest import ingest_log
+    zone = "Asia/Shanghai"
+    with open_engine(EngineSettings(threads=1), zone) as engine, opened(True, zone) as store:
+        log = read_events(engine, EventsSettings(path="log.parquet", time_zone=zone), folder)
+        ingest_log(engine, log, store, 100, lambda done, rows: print(done, flush=True))
 """
 
 
 @pytest.mark.fault
-def test_an_ingest_that_was_killed_is_made_good_by_the_next(engine, tmp_path):
+def test_an_ingest_that_was_killed_is_made_good_by_the_next(engine, place):
     log = without_ids(random_log(8, 6_000, n_users=300))
-    log.to_parquet(tmp_path / "log.parquet")
-    command = [sys.executable, "-c", INGEST, str(tmp_path)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+    log.to_parquet(place.folder / "log.parquet")
+    with run(INGEST, place) as process:
         done = [int(process.stdout.readline()) for _ in range(9)]
         process.kill()
-    with LmdbStore(tmp_path / "history", ZONE, 730, write=True) as store:
+    with place.open(ZONE) as store:
         kept = store.rows
         assert done[-1] <= kept < len(log)
         summary = ingest(engine, store, log)
         assert (summary.stored, summary.repeated) == (len(log) - kept, kept)
-        with LmdbStore(tmp_path / "whole", ZONE, 730, write=True) as whole:
+        with place.another().open(ZONE) as whole:
             ingest(engine, whole, log)
             assert contents(store, log) == contents(whole, log)
 
 
 @pytest.mark.parametrize("made", [lambda log: log, without_ids], ids=["ids", "no ids"])
 @pytest.mark.parametrize("seed", range(3))
-def test_features_by_way_of_the_store_are_those_of_the_offline_engine(seed, made, tmp_path):
+def test_features_by_way_of_the_store_are_those_of_the_offline_engine(seed, made, place):
     world = random_world(seed)
     log = made(world.log)
     offline = offline_values(log, world.moments, world.brands, zone=world.zone)
     with (
         open_engine(SETTINGS, world.zone) as engine,
-        LmdbStore(tmp_path, world.zone, 730, write=True) as store,
+        place.open(world.zone) as store,
     ):
         ingest_log(engine, log_of(engine, log, world.zone), store, batch_rows=100)
         pairs = list(zip(world.moments.user_id, world.moments.brand_id, strict=True))

@@ -1,12 +1,9 @@
 """The service knows of users what batch forecasts know: the same numbers, at any moment."""
 
-import json
 import math
 import subprocess
-import sys
 import time
 import timeit
-from pathlib import Path
 
 import lmdb
 import numpy as np
@@ -14,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import redis
 
 from features.attributes import Attribute, Attributes, learn_attributes, with_attributes
 from features.brands import TableSettings
@@ -24,9 +22,9 @@ from serving.attributes import AttributeColumns, ingest_users
 from serving.event_batches import Event, build_batch
 from serving.lmdb_store import LmdbStore
 from tests.engines import SETTINGS
+from tests.places import lmdb_place, redis_place, rewrite, run
 from tests.random_logs import DAY, START
 
-ROOT = Path(__file__).parents[1]
 LATER = START + 10_000 * DAY
 TIER = Attributes((Attribute("tier", "user_tier"),))
 
@@ -38,8 +36,8 @@ def engine():
 
 
 @pytest.fixture
-def store(tmp_path):
-    with LmdbStore(tmp_path / "history", "UTC", 730, write=True) as opened:
+def store(place):
+    with place.open() as opened:
         yield opened
 
 
@@ -169,24 +167,17 @@ def test_of_two_ingests_at_a_time_the_one_that_began_last_counts(engine, store, 
     np.testing.assert_array_equal(tiers(store, "a", "b"), [2, math.nan])
 
 
-def test_another_process_sees_the_next_table(engine, store, read):
+def test_another_process_sees_the_next_table(engine, place, store, read):
     look = """
-        import sys
-        from pathlib import Path
         from features.attributes import Attribute, Attributes
         from serving.attributes import AttributeColumns
-        from serving.lmdb_store import LmdbStore
-        with LmdbStore(Path(sys.argv[1]), "UTC", 730, write=False) as store:
+        with opened(write=False) as store:
             columns = AttributeColumns(
                 store.attributes, Attributes((Attribute("tier", "user_tier"),)))
             for _ in sys.stdin:
                 print(columns.columns(["a"], 0)["user_tier"][0], flush=True)
     """
-    code = "\n".join(line[8:] for line in look.splitlines())
-    command = [sys.executable, "-c", code, str(store.path)]
-    with subprocess.Popen(
-        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as reader:
+    with run(look, place, stdin=subprocess.PIPE) as reader:
         seen = []
         for tier in (None, 1, 2):
             if tier:
@@ -215,43 +206,55 @@ def test_any_text_is_a_user_and_a_level(engine, store, read):
     assert found.tolist() == [sorted(odd).index(text) for text in odd]
 
 
-def test_a_store_that_was_written_before_there_were_attributes_still_answers(engine, store, read):
-    store.append(build_batch([Event("a", "search", START, "b1")], "UTC"))
-    store.close()
-    with lmdb.open(str(store.path), max_dbs=16) as environment:
+def test_a_store_that_was_written_before_there_were_attributes_still_answers(
+    engine, tmp_path, read
+):
+    place = lmdb_place(tmp_path)
+    with place.open() as store:
+        store.append(build_batch([Event("a", "search", START, "b1")], "UTC"))
+    with lmdb.open(str(tmp_path / "history"), max_dbs=16) as environment:
         slots = [environment.open_db(name) for name in (b"users_0", b"users_1")]
         with environment.begin(write=True) as transaction:
             for slot in slots:
                 transaction.drop(slot)
-    with LmdbStore(store.path, "UTC", 730, write=False) as reader:
+    with place.open(write=False) as reader:
         assert len(reader.histories(["a"])[0]) == 1
         assert math.isnan(tiers(reader, "a")[0])
-    with LmdbStore(store.path, "UTC", 730, write=True) as writer:
+    with place.open() as writer:
         ingest_users(engine, read({"user_id": ["a"], "tier": [1]}), writer.attributes)
         assert tiers(writer, "a") == [1]
         assert len(writer.histories(["a"])[0]) == 1
 
 
-def test_attributes_of_another_format_are_refused_until_they_are_stored_again(engine, store, read):
+def test_attributes_of_another_format_are_refused_until_they_are_stored_again(
+    engine, place, store, read
+):
     users = read({"user_id": ["a"], "tier": [1]})
     ingest_users(engine, users, store.attributes)
     store.close()
-    with lmdb.open(str(store.path), max_dbs=16) as environment:
-        meta = environment.open_db(b"meta")
-        with environment.begin(write=True, db=meta) as transaction:
-            written = json.loads(transaction.get(b"attributes")) | {"format": 2}
-            transaction.put(b"attributes", json.dumps(written).encode())
-    with LmdbStore(store.path, "UTC", 730, write=True) as opened:
+    rewrite(place, "attributes", {"format": 2})
+    with place.open() as opened:
         with pytest.raises(StoreError, match="stored in format 2 by another version of Stagecast"):
             tiers(opened, "a")
         ingest_users(engine, users, opened.attributes)
         assert tiers(opened, "a") == [1]
 
 
-def test_no_text_of_a_user_lies_in_the_store(engine, store, read):
-    ingest_users(engine, read({"user_id": ["a"], "mail": ["very@private"]}), store.attributes)
-    store.close()
-    assert b"private" not in (store.path / "data.mdb").read_bytes()
+def test_no_text_of_a_user_lies_in_the_store(engine, tmp_path, read):
+    with lmdb_place(tmp_path).open() as store:
+        ingest_users(engine, read({"user_id": ["a"], "mail": ["very@private"]}), store.attributes)
+    assert b"private" not in (tmp_path / "history/data.mdb").read_bytes()
+
+
+@pytest.mark.needs("redis")
+def test_no_text_of_a_user_lies_in_redis(engine, tmp_path, redis_server, read):
+    place = redis_place(redis_server, tmp_path)
+    with place.open() as store:
+        ingest_users(engine, read({"user_id": ["a"], "mail": ["very@private"]}), store.attributes)
+    with redis.Redis.from_url(redis_server.url) as client:
+        (key,) = client.keys(f"{place.settings.prefix}:users_*")
+        assert list(client.hgetall(key)) == [b"a"]
+        assert b"private" not in client.hget(key, "a")
 
 
 def test_a_full_request_takes_little_time_beside_the_reads(engine, store, read):
@@ -299,7 +302,7 @@ def test_ingest_stores_the_users_of_the_configuration(ingest, tmp_path):
         assert done.code == 0
         assert done.json["users_with_attributes"] == described
         assert ("no valid_from" in done.err) == bool(described)
-        with LmdbStore(tmp_path / "history", "UTC", 730, write=False) as store:
+        with lmdb_place(tmp_path).open(write=False) as store:
             np.testing.assert_array_equal(tiers(store, "u1"), [3 if described else math.nan])
 
 
