@@ -4,9 +4,10 @@ Several processes may read and write at once. What was stored is as safe as the 
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, ClassVar, Final
 
-from features.errors import StoreError
+from features.errors import StoreAwayError, StoreError
 from serving.event_batches import EventBatch
 from serving.history_store import HistoryStore
 from serving.merging import Appended, Change, build_change
@@ -103,20 +104,23 @@ class RedisStore(HistoryStore):
                 "Nothing of this batch was stored."
             )
         keys = self._keys.histories(events.user_id.distinct)
-        appended: list[Appended] = []
+        changes: list[Change] = []
 
         def plan(found: list[bytes | None]) -> list[Command]:
             self._refresh(found[:2], self._writes)
             old = [history or b"" for history in found[5:]]
             before = _state_of(found[2:5])
-            change = build_change(events, before, self.dictionaries, old, self.keep_days)
-            appended.append(change.appended)
-            return self._commands(keys, change)
+            changes.append(build_change(events, before, self.dictionaries, old, self.keep_days))
+            return self._commands(keys, changes[-1])
 
         # Rows, newest and kept_since are not watched: they only rise, or add up.
         read: Command = ("MGET", *self._meta, *self._numbers, *keys)
         self._writes.change([*self._meta, *keys], read, plan)
-        return appended[-1]
+        if any(changes[-1].added):
+            # It is stored: where the server goes away just now, the next call reads the codes.
+            with suppress(StoreAwayError):
+                self._refresh(self._writes.ask(("MGET", *self._meta))[0], self._writes)
+        return changes[-1].appended
 
     def _commands(self, keys: Sequence[bytes], change: Change) -> list[Command]:
         rows, *risen = self._numbers

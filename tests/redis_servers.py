@@ -73,9 +73,3 @@ class RedisServer:
     def remove(self):
         self.stop()
         shutil.rmtree(self.folder)
-
-
-def seconds(work):
-    begun = time.monotonic()
-    work()
-    return time.monotonic() - begun
