@@ -26,8 +26,8 @@ _WHOLE: Final = (
 )
 _NOTHING: Final = " Nothing of this batch was stored; earlier batches were."
 
-_WAITS: Final = {"disk": 0, "replica": 1}
-"""How many replicas each of the `wait_for` that wait for disks asks for."""
+_REPLICAS: Final = {"disk": 0, "replica": 1}
+"""Of how many replicas the disks are waited for; the server's own is too."""
 
 
 class RedisLink:
@@ -93,12 +93,11 @@ class RedisLink:
         for _ in range(MOST_TRIES):
             with self._session(_WHOLE, _NOTHING) as ask:
                 _, found = ask(("WATCH", *watched), read)
-                replies = ask(("MULTI",), *plan(found), ("EXEC",), *self._wait())
-            done = replies[-1 - len(self._wait())]
-            if done is not None:
-                self._check_done(done)
-                self._check_disks(replies[-1])
-                return
+                done = ask(("MULTI",), *plan(found), ("EXEC",))[-1]
+                if done is not None:
+                    self._check_done(done)
+                    self._wait_for_disks(ask)
+                    return
         raise StoreAwayError(
             f"[store] url: {self.place}: other writers changed the same users {MOST_TRIES} times "
             "in a row. Nothing of this batch was stored; send it again, or send smaller ones."
@@ -147,12 +146,6 @@ class RedisLink:
                 f"[store] url: {self.place} refused: {_reason(error)}.{refused}"
             ) from error
 
-    def _wait(self) -> list[Command]:
-        """Return what waits for the disks, and for less long than the connection does."""
-        if self._wait_for not in _WAITS:
-            return []
-        return [("WAITAOF", 1, _WAITS[self._wait_for], max(self._timeout_ms * 3 // 4, 1))]
-
     def _check_done(self, done: Sequence[Any]) -> None:
         for reply in done:
             if isinstance(reply, redis.RedisError):
@@ -161,15 +154,23 @@ class RedisLink:
                     f"{_reason(reply)}. Ingest into a new prefix."
                 )
 
-    def _check_disks(self, reached: Any) -> None:
-        if self._wait_for not in _WAITS:
+    def _wait_for_disks(self, ask: Ask) -> None:
+        """Wait until what this connection wrote is where `wait_for` says."""
+        replicas = _REPLICAS.get(self._wait_for)
+        if replicas is None:
             return
-        disks, replicas = reached
-        if disks < 1 or replicas < _WAITS[self._wait_for]:
+        try:
+            # For less long than the connection does.
+            (reached,) = ask(("WAITAOF", 1, replicas, max(self._timeout_ms * 3 // 4, 1)))
+        except redis.ResponseError as error:
+            reached, said = (0, 0), f": {_reason(error)}"
+        else:
+            said = f" within {self._timeout_ms} ms"
+        if reached[0] < 1 or reached[1] < replicas:
             raise StoreAwayError(
                 f"[store] wait_for: {self.place} has this batch in memory, but it did not reach "
-                f"what {self._wait_for!r} asks for within {self._timeout_ms} ms. Send it again, "
-                "nothing counts twice; or raise [store] write_timeout_ms."
+                f"what {self._wait_for!r} asks for{said}. Send it again, nothing counts twice; or "
+                "raise [store] write_timeout_ms."
             )
 
 

@@ -11,13 +11,16 @@ def check_wait(settings: StoreSettings, link: RedisLink) -> None:
     """Raise a StoreError where the server cannot do what `wait_for` asks of it."""
     if settings.wait_for == "server":
         return
-    ((known,),) = link.ask(("COMMAND", "INFO", "WAITAOF"))
-    if known is None:
+    try:
+        # Nothing was written on this connection: whoever can wait answers at once.
+        link.ask(("WAITAOF", 1, 0, 1))
+    except StoreAwayError:
+        raise
+    except StoreError as error:
         raise StoreError(
-            f"[store] wait_for = {settings.wait_for!r}: {settings.shown} has no WAITAOF, which "
-            "came with Redis 7.2. Take a newer server, or leave wait_for out and run the server "
-            "with appendonly yes and appendfsync always."
-        )
+            f"[store] wait_for = {settings.wait_for!r} takes a Redis 7.2 or newer with appendonly "
+            f"yes: {error} Leave wait_for out, and run the server with appendfsync always."
+        ) from error
 
 
 def safety_notes(settings: StoreSettings, link: RedisLink) -> tuple[str, ...]:
@@ -39,5 +42,4 @@ def safety_notes(settings: StoreSettings, link: RedisLink) -> tuple[str, ...]:
         notes.append(f"has appendfsync {fsync}, so it loses what is new when its machine stops")
     if memory not in ("", "0") and policy not in ("", "noeviction"):
         notes.append(f"has maxmemory-policy {policy}, so it drops histories when it is full")
-    return tuple(f"the history store {settings.shown} {note}; see the documentation of the service"
-                 for note in notes)  # fmt: skip
+    return tuple(f"the history store {settings.shown} {note}" for note in notes)

@@ -1,6 +1,7 @@
 """What only the history store in Redis can do wrong: its server stops, hangs, forgets, refuses."""
 
 import signal
+import socket
 import sys
 import time
 
@@ -11,6 +12,7 @@ import redis
 from features.brands import Brands
 from features.context import Context
 from features.errors import StoreAwayError, StoreError
+from serving import redis_link
 from serving.event_batches import Event, build_batch
 from serving.moment_batches import MomentBatches
 from serving.redis_link import MOST_TRIES, RedisLink
@@ -257,9 +259,9 @@ def test_who_opens_a_store_to_write_is_told_what_may_be_lost(server, place):
         with place.open() as store:
             assert store.said == (
                 f"the history store {server.url} has appendfsync everysec, so it loses what is new "
-                "when its machine stops; see the documentation of the service",
+                "when its machine stops",
                 f"the history store {server.url} has maxmemory-policy allkeys-lru, so it drops "
-                "histories when it is full; see the documentation of the service",
+                "histories when it is full",
             )
         assert place.open(write=False).said == ()
         direct.acl_setuser("quiet", enabled=True, nopass=True, categories=["+@all"],
@@ -271,7 +273,7 @@ def test_who_opens_a_store_to_write_is_told_what_may_be_lost(server, place):
 @pytest.mark.parametrize("wait_for", ["disk", "replica"])
 def test_waiting_for_disks_needs_a_server_that_can(server, place, wait_for):
     if server.version() < (7, 2):
-        with pytest.raises(StoreError, match=rf"wait_for = '{wait_for}': .* has no WAITAOF"):
+        with pytest.raises(StoreError, match=rf"wait_for = '{wait_for}' takes a Redis 7.2"):
             place.open(wait_for=wait_for)
         return
     with place.open(wait_for=wait_for, write_timeout_ms=400) as store:
@@ -286,18 +288,29 @@ def test_waiting_for_disks_needs_a_server_that_can(server, place, wait_for):
 
 
 def test_what_did_not_reach_the_disk_is_not_acknowledged(shared, monkeypatch):
-    monkeypatch.setattr("serving.redis_store.check_wait", lambda settings, link: None)
+    """As a server answers that can wait: of how many disks, its own and those of replicas."""
+    plain, answers = redis_link._replies, {}
+
+    def replies(connection, commands):
+        waits = commands[0][0] == "WAITAOF"
+        return plain(connection, [("EVAL", answers["next"], 0)] if waits else commands)
+
+    monkeypatch.setattr(redis_link, "_replies", replies)
+    answers["next"] = "return {1, 0}"
+    away = r"has this batch in memory, but it did not reach what '\w+' asks for"
     with shared.open(wait_for="disk") as store:
-        # As a server answers that can: disks, and those of replicas.
-        for reached, raises in (("{0, 0}", True), ("{0, 1}", True), ("{1, 0}", False)):
-            answer = [("EVAL", f"return {reached}", 0)]
-            monkeypatch.setattr(RedisLink, "_wait", lambda self, answer=answer: answer)
-            if raises:
-                with pytest.raises(StoreAwayError, match="has this batch in memory, but it did no"):
-                    put(store, event())
-            else:
-                assert put(store, event()) == (0, 1, 0)
+        for unfit in ("return {0, 0}", "return {0, 1}", "return redis.error_reply('no disk')"):
+            answers["next"] = unfit
+            with pytest.raises(StoreAwayError, match=away):
+                put(store, event())
+        answers["next"] = "return {1, 0}"
+        assert put(store, event()) == (0, 1, 0)
         assert store.rows == 1
+    with shared.open(wait_for="replica") as store:
+        with pytest.raises(StoreAwayError, match=away):
+            put(store, event())
+        answers["next"] = "return {1, 1}"
+        assert put(store, event()) == (0, 1, 0)
 
 
 def allow(server, user):
@@ -350,6 +363,24 @@ def test_a_url_that_cannot_be_read_is_refused_without_its_password(shared, url):
         shared.open(url=url.format(SECRET))
     assert SECRET not in str(error.value)
     assert error.value.__cause__ is None
+
+
+def test_a_server_is_reached_by_its_port_and_each_database_is_a_place_of_its_own(tmp_path):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = RedisServer(port=port)
+    try:
+        place = redis_place(server.start(), tmp_path)
+        with place.open(url=f"redis://127.0.0.1:{port}/1") as store:
+            put(store, event())
+            assert days(store) == [0]
+        with place.open(url=f"{server.url}?db=1", write=False) as store:
+            assert days(store) == [0]
+        with pytest.raises(StoreError, match="there is no history store in"):
+            place.open(url=f"redis://127.0.0.1:{port}", write=False)
+    finally:
+        server.remove()
 
 
 def test_where_nobody_listens_the_store_is_away(shared):
