@@ -76,6 +76,7 @@ class RedisLink:
     def ask_at_once(self, *commands: Command) -> list[Any]:
         """Return the replies to commands, in one round trip, all of one commit."""
         replies: list[Any] = self.ask(("MULTI",), *commands, ("EXEC",))[-1]
+        self._check_done(replies)
         return replies
 
     def change(

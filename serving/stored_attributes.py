@@ -119,7 +119,7 @@ class StoredAttributes(ABC):
 
     @abstractmethod
     def _begin(self, turn: bytes) -> int:
-        """Empty the slot that `free_slot` names, take the turn, and return the slot."""
+        """Empty the slot that `_free_slot` names, take the turn, and return the slot."""
 
     @abstractmethod
     def _add(self, turn: bytes, slot: int, rows: list[Row]) -> int:

@@ -24,7 +24,7 @@ from models.horizons import ForecastSettings
 from models.release import ReleasesSettings
 from serving.batch import ScoresSettings
 from serving.settings import PrivacySettings, ServingSettings
-from serving.store_settings import StoreSettings
+from serving.store_settings import StoreSettings, shown_url
 from training.track import TrackingSettings
 
 __all__ = ["Configuration", "Settings", "load_configuration"]
@@ -144,7 +144,9 @@ def _parts(item: Mapping[str, Any]) -> tuple[str, str]:
     said = str(item["msg"]).removeprefix("Value error, ")
     if item["type"] == "value_error":
         return f"{where}: ", f"{said}."
-    return f"{where}: found {item['input']!r}. ", f"{said}."
+    found = repr(item["input"])
+    # A password may stand in an address, wherever it was written.
+    return f"{where}: found {shown_url(found) if '://' in found else found}. ", f"{said}."
 
 
 def _nearest(place: list[str]) -> str:

@@ -96,6 +96,23 @@ def test_a_wrong_value_is_said_once(tmp_path):
     assert "literal" not in message.lower()
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        'store = "{}"\n' + EVENTS,
+        EVENTS + '[store]\nurl = ["{}"]\n',
+        EVENTS + '[store]\nurl = "x{}"\n',
+        EVENTS + '[store]\nurl = "{}"\ntimeout_ms = 0\npassword_env = "A"\n',
+        EVENTS + '[store]\nurl = "{}"\npassword_env = "A"\n',
+        EVENTS + '[store]\nkeep_days = "{}"\n',
+    ],
+)
+def test_no_message_shows_a_password(tmp_path, wrong):
+    message = complaint(tmp_path, wrong.format("redis://user:hunter2@host:6379/0"))
+    assert "[store]" in message
+    assert "hunter2" not in message
+
+
 def test_a_file_that_cannot_be_read_says_why(tmp_path):
     with pytest.raises(ConfigError, match=r"nowhere\.toml cannot be read: No such file"):
         load_configuration(tmp_path / "nowhere.toml")

@@ -398,6 +398,9 @@ def test_keys_that_something_else_wrote_are_refused(shared, redis_server):
         direct.rpush(f"{store._keys.prefix}:brand", "x")
         with pytest.raises(StoreError, match="do not fit their mark"):
             shared.open(prefix=store._keys.prefix, write=False)
+        direct.set(f"{store._keys.prefix}:brand", "x")
+        with pytest.raises(StoreError, match="something else writes its keys"):
+            shared.open(prefix=store._keys.prefix, write=False)
 
 
 def test_without_the_package_the_extra_is_named(shared, monkeypatch):
