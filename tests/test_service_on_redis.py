@@ -1,0 +1,103 @@
+"""A running service whose histories are in Redis answers as from LMDB, and outlives its server."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import httpx
+import pytest
+
+from serving.scorer import OUTPUTS, Scorer
+from tests.places import lmdb_place
+from tests.redis_servers import RedisServer
+from tests.test_end_to_end import PATIENCE, free_port, gone, is_ready
+from tests.worlds import ROOT, stagecast
+
+pytestmark = pytest.mark.needs("redis")
+
+SECRET = "hunter2"
+
+
+@pytest.fixture
+def server():
+    started = RedisServer(requirepass=SECRET)
+    try:
+        yield started.start()
+    finally:
+        started.remove()
+
+
+@pytest.fixture
+def served(integers, server, tmp_path):
+    """A world whose service runs: the world, a client, and what the service said."""
+    world = integers.copied_to(tmp_path / "a copy")
+    port = free_port()
+    with world.config.open("a", encoding="utf-8") as config:
+        config.write(
+            f'[store]\nurl = "{server.url}"\npassword_env = "REDIS_PASSWORD"\ntimeout_ms = 2000\n'
+            f"[serving]\nport = {port}\n"
+        )
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "REDIS_PASSWORD": SECRET}
+    environment["PYTHONPATH"] += os.pathsep + os.environ.get("PYTHONPATH", "")
+    command = [sys.executable, "-m", "stagecast.command_line"]
+    done = subprocess.run(
+        [*command, "ingest", world.config, world.folder / "events.parquet"],
+        env=environment, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert f"stored in {server.url}; 0 were there already" in done.stdout, done.stderr
+    log = world.folder / "service.log"
+    with log.open("wb") as output, httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+        process = subprocess.Popen(
+            [*command, "serve", world.config], cwd=world.folder, env=environment,
+            stdout=output, stderr=output, start_new_session=True,
+        )  # fmt: skip
+        try:
+            end = time.monotonic() + PATIENCE
+            while not is_ready(client):
+                assert process.poll() is None, log.read_text()
+                assert time.monotonic() < end, log.read_text()
+                time.sleep(0.2)
+            yield world, client, log
+        finally:
+            process.terminate()
+            if not gone(process.pid, 20):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait(20)
+
+
+def from_lmdb(world, tmp_path, pairs, horizons):
+    """What the scorer says of the same events where they are in LMDB."""
+    plain = world.config.read_text().partition("[store]")[0]
+    (world.folder / "plain.toml").write_text(plain)
+    stagecast("ingest", world.folder / "plain.toml", world.folder / "events.parquet")
+    with lmdb_place(world.folder).open(write=False) as store:
+        scorer = Scorer(world.published(), store)
+        return scorer.score(pairs, horizons, world.instant()).columns(OUTPUTS)
+
+
+@pytest.mark.fault
+def test_the_service_answers_from_redis_as_from_lmdb_and_goes_on_when_it_is_back(
+    served, server, tmp_path
+):
+    world, client, log = served
+    pairs = [(str(13 * u + 1), str(7 * b + 2)) for u in range(30) for b in range(5)]
+    asked = {"pairs": pairs, "horizons": [7, 30], "as_of": world.as_of}
+    expected = from_lmdb(world, tmp_path, pairs, [7, 30])
+
+    def answer():
+        return client.post("/v1/score", json=asked, timeout=30)
+
+    def columns(found):
+        return {name: found.json()[name] for name in expected}
+
+    assert columns(answer()) == expected
+    server.kill()
+    for _ in range(3):
+        begun = time.monotonic()
+        assert answer().status_code != 500
+        assert time.monotonic() - begun < 10
+    server.start()
+    assert columns(answer()) == expected
+    assert SECRET not in log.read_text()
