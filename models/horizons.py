@@ -94,8 +94,8 @@ def edges_needed(edges: Sequence[int], horizons: Sequence[int]) -> list[int]:
     return sorted(needed)
 
 
-def in_bins(X: npt.NDArray[Any], bins: int) -> Floats:
-    """Return a row for each of the first `bins` of each moment, with the bin behind the features.
+def in_bins(X: npt.NDArray[Any], bins: Sequence[float] | Floats) -> Floats:
+    """Return a row for each of the bins of each moment, with the bin behind the features.
 
     Parameters
     ----------
@@ -103,13 +103,13 @@ def in_bins(X: npt.NDArray[Any], bins: int) -> Floats:
 
     Returns
     -------
-    (n * bins, n_features + 1), a moment's bins one after another
+    (n * n_bins, n_features + 1), a moment's bins one after another
     """
     n, width = X.shape
-    rows = np.empty((n, bins, width + 1))
+    rows = np.empty((n, len(bins), width + 1))
     rows[:, :, :width] = X[:, None]
-    rows[:, :, width] = np.arange(bins)
-    return rows.reshape(n * bins, width + 1)
+    rows[:, :, width] = bins
+    return rows.reshape(n * len(bins), width + 1)
 
 
 def between(
