@@ -10,7 +10,6 @@ import numpy.typing as npt
 from models.brand_state import BrandState
 from models.calibration import CellCalibration, cell_names
 from models.cells import CellMeans
-from models.horizons import bins_needed, in_bins
 from models.purchase import PurchaseCurve
 from models.stage_outcomes import NextStage, StageHeld, possible_outcomes
 from models.value import ExpectedValue, OrderValue
@@ -134,15 +133,13 @@ class ForecastModel:
 
     def _learnt(self, moments: Moments, horizons: tuple[int, ...]) -> Forecast:
         X, group = self.matrix(moments), moments.group
-        # All models have the same edges, so they share these rows, of which there are many.
-        rows = in_bins(X, bins_needed(self.purchase.edges, horizons))
-        H = self.purchase.hazard_within(self.purchase.steps_of(rows, group, horizons), horizons)
+        H = self.purchase.hazard_within(self.purchase.steps_of(X, group, horizons), horizons)
         return Forecast(
             horizons,
             -np.expm1(-H * self.factor(moments)[:, None]),
-            self.next_stage.outcomes_of(rows, moments.stage, horizons),
-            self.stage_held.held_of(rows, moments.stage, horizons),
-            None if self.value is None else self.value.value_of(rows, group, horizons),
+            self.next_stage.outcomes_of(X, moments.stage, horizons),
+            self.stage_held.held_of(X, moments.stage, horizons),
+            None if self.value is None else self.value.value_of(X, group, horizons),
             None if self.order_value is None else self.order_value.predict(X),
         )
 

@@ -11,7 +11,7 @@ from models.censored import Censored, censored
 from models.discrete_hazards import DiscreteHazards
 from models.estimator import Estimator
 from models.hazards import AtRisk, at_risk, cumulative_hazard, first_share, logit
-from models.horizons import bins_needed, in_bins
+from models.horizons import bins_needed
 from models.thinning import digest, thinned
 from models.trees import Trees
 
@@ -279,15 +279,14 @@ class PurchaseCurve(Estimator):
         return -np.expm1(-self._hazard(X.astype(np.float64), horizons, known))
 
     def _hazard(self, X: Floats, horizons: Sequence[int], group: Ints) -> Floats:
-        rows = in_bins(X, bins_needed(self.edges, horizons))
-        return self.hazard_within(self.steps_of(rows, group, horizons), horizons)
+        return self.hazard_within(self.steps_of(X, group, horizons), horizons)
 
-    def steps_of(self, rows: Floats, group: Ints, horizons: Sequence[int]) -> Floats:
-        """Return the steps of H over the bins (n, n_bins) of the rows that `in_bins` made."""
+    def steps_of(self, X: Floats, group: Ints, horizons: Sequence[int]) -> Floats:
+        """Return the steps of H over the bins that the horizons reach into, (n, n_bins)."""
         bins = bins_needed(self.edges, horizons)
-        raw = self.trees_.raw(rows, self._start(group, bins).reshape(-1)).reshape(-1, bins)
+        raw = self.trees_.raw_by_bin(X, range(bins), self._start(group, bins))
         if self.plain_ is not None:
-            line = logit(self.plain_.hazards(self._plain_columns(rows[::bins]), bins))
+            line = logit(self.plain_.hazards(self._plain_columns(X), bins))
             raw = (1.0 - self.plain_share_) * raw + self.plain_share_ * line
         # -log(1 - h) with h = 1 / (1 + exp(-raw)).
         return np.asarray(np.logaddexp(0.0, np.clip(raw, -30.0, 30.0)))

@@ -19,7 +19,7 @@ from features.errors import FeatureError
 from features.feature import Feature
 from models.brand_state import BRAND_COLUMNS
 from models.forecast import ForecastModel, Moments
-from models.horizons import MAX_HORIZON_DAYS, bins_needed, in_bins
+from models.horizons import MAX_HORIZON_DAYS, bins_needed
 from models.odds_path import OddsPath, log_odds
 from models.score_parts import score_parts
 
@@ -197,7 +197,7 @@ class Explainer:
         """Return c H, and contributions to log-odds and to P, of pairs that models answer for."""
         curve, group = self.model.purchase, moments.group
         factor = self.model.factor(moments)
-        steps = curve.steps_of(in_bins(X, self._bins), group, [self.horizon])
+        steps = curve.steps_of(X, group, [self.horizon])
         hazard = curve.hazard_within(steps, [self.horizon])[:, 0] * factor
         parts = self._scores.of(X, group)
         scores = np.column_stack([*map(_row_sums, parts)]) + self._scores.start

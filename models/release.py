@@ -40,6 +40,8 @@ from models.cells import CellMeans
 from models.forecast import ForecastModel
 from models.purchase import PurchaseCurve
 from models.stage_outcomes import NextStage, StageHeld
+from models.tree_check import check_equal
+from models.trees import Trees
 from models.value import ExpectedValue, OrderValue
 
 __all__ = [
@@ -107,11 +109,7 @@ def save_release(release: Release, folder: Path) -> None:
     folder.mkdir(parents=True)
     model = release.model
     files = {
-        "purchase.txt": model.purchase.trees_.text(),
-        **{f"{name}.txt": text for name, text in model.next_stage.texts().items()},
-        "stage_held.txt": model.stage_held.trees_.text(),
-        "value.txt": "" if model.value is None else model.value.trees_.text(),
-        "order_value.txt": "" if model.order_value is None else model.order_value.trees_.text(),
+        **{name: "" if trees is None else trees.text() for name, trees in _trees(model).items()},
         "stages.toml": release.stage_text,
         "brands.json": _json(release.brands.as_data()),
         "context.json": _json(release.context.as_data()),
@@ -151,6 +149,17 @@ def save_release(release: Release, folder: Path) -> None:
     (folder / "release.json").write_text(_json(about), encoding="utf-8")
 
 
+def _trees(model: ForecastModel) -> dict[str, Trees | None]:
+    """Return the trees by their file; None where the log taught none."""
+    return {
+        "purchase.txt": model.purchase.trees_,
+        **{f"{name}.txt": trees for name, trees in model.next_stage.trees_.items()},
+        "stage_held.txt": model.stage_held.trees_,
+        "value.txt": None if model.value is None else model.value.trees_,
+        "order_value.txt": None if model.order_value is None else model.order_value.trees_,
+    }
+
+
 def _json(data: Any) -> str:
     return json.dumps(data, ensure_ascii=False, indent=1)
 
@@ -165,8 +174,8 @@ def load_release(folder: Path, threads: int = 1) -> Release:
     Raises
     ------
     ReleaseError
-        Where it is missing, incomplete or altered, or was trained on features that this version
-        does not have.
+        Where it is missing, incomplete or altered, was trained on features that this version does
+        not have, or its compiled trees do not say what LightGBM says of them.
     """
     try:
         about = json.loads((folder / "release.json").read_text(encoding="utf-8"))
@@ -196,12 +205,16 @@ def load_release(folder: Path, threads: int = 1) -> Release:
             "Train again with this version."
         ) from error
     try:
-        return _release(about, files, features, context, threads)
+        release = _release(about, files, features, context, threads)
     except (KeyError, TypeError, ValueError) as error:
         raise ReleaseError(
             f"Release {folder.name} was written by another version of Stagecast "
             f"({type(error).__name__}: {error}); train and promote again."
         ) from error
+    for name, trees in _trees(release.model).items():
+        if trees is not None and trees.booster_ is not None:
+            check_equal(trees.booster_, trees.compiled(), f"Release {release.name}, {name}")
+    return release
 
 
 def _release(

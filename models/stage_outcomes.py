@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from models.estimator import Estimator
 from models.hazards import bin_rows, curve, first_share
-from models.horizons import between, bins_needed, edges_needed, in_bins
+from models.horizons import between, bins_needed, edges_needed
 from models.trees import Trees
 
 __all__ = ["NextStage", "StageHeld", "possible_outcomes"]
@@ -192,24 +192,25 @@ class NextStage(Estimator):
 
     def predict_outcomes(self, X: Any, stage: Ints, horizons: Sequence[int]) -> Floats:
         """Return P(outcome within x), shape (n_moments, n_horizons, n_stages + 2); sums to 1."""
-        rows = in_bins(self._asked(X), bins_needed(self.edges, horizons))
-        return self.outcomes_of(rows, stage, horizons)
+        return self.outcomes_of(self._asked(X), stage, horizons)
 
-    def outcomes_of(self, rows: Floats, stage: Ints, horizons: Sequence[int]) -> Floats:
-        """Return the same of the rows that `in_bins` made for these horizons."""
-        return self.outcomes_within(self.probabilities(rows, stage, horizons), horizons)
+    def outcomes_of(self, X: Floats, stage: Ints, horizons: Sequence[int]) -> Floats:
+        """Return the same of a matrix that needs no check."""
+        return self.outcomes_within(self.probabilities(X, stage, horizons), horizons)
 
-    def probabilities(self, rows: Floats, stage: Ints, horizons: Sequence[int]) -> Floats:
+    def probabilities(self, X: Floats, stage: Ints, horizons: Sequence[int]) -> Floats:
         """Return the outcomes' probabilities in each bin, (n_moments, bins, n_outcomes)."""
         bins, n = bins_needed(self.edges, horizons), len(stage)
         stages, b = np.repeat(stage, bins), np.tile(np.arange(bins), n)
         start = self._against_staying(stages, b)
-        raw = {name: self.trees_[name].raw(rows, start[name]) for name in ("lapse", "move")}
-        for name, score in raw.items():
+        raw = {}
+        for name in ("lapse", "move"):
+            by_bin = start[name].reshape(n, bins)
+            score = self.trees_[name].raw_by_bin(X, range(bins), by_bin).reshape(-1)
             raw[name] = np.where(start[name] == _IMPOSSIBLE, -np.inf, score)
         kinds = _softmax(np.column_stack([np.zeros(n * bins), raw["lapse"], raw["move"]]))
         # Where to does not look at the bin, so that it is asked once a moment.
-        once = self.trees_["where"].raw(rows[::bins, :-1], np.zeros((n, self.n_stages)))
+        once = self.trees_["where"].raw(X, np.zeros((n, self.n_stages)))
         towards = self._towards(stages, b) + np.repeat(once, bins, axis=0)
         p = np.empty((n * bins, self.n_stages + 2))
         p[:, 0], p[:, -1] = kinds[:, 0], kinds[:, 1]
@@ -242,10 +243,6 @@ class NextStage(Estimator):
         """
         stays = self.predict_outcomes(X, stage, range(1, most))[:, :, 0] if most > 1 else 0.0
         return np.asarray(1.0 + np.sum(stays, axis=1)) if most > 1 else np.ones(len(X))
-
-    def texts(self) -> dict[str, str]:
-        """Return the trees as LightGBM's text, by name."""
-        return {name: trees.text() for name, trees in self.trees_.items()}
 
     def to_dict(self) -> dict[str, Any]:
         """Return what was learnt besides the trees, as plain data."""
@@ -345,18 +342,16 @@ class StageHeld(Estimator):
 
     def predict_held(self, X: Any, stage: Ints, horizons: Sequence[int]) -> Floats:
         """Return P(stage at x), shape (n_moments, n_horizons, n_stages + 1); sums to 1."""
-        rows = in_bins(self._asked(X), bins_needed(self.edges, horizons))
-        return self.held_of(rows, stage, horizons)
+        return self.held_of(self._asked(X), stage, horizons)
 
-    def held_of(self, rows: Floats, stage: Ints, horizons: Sequence[int]) -> Floats:
-        """Return the same of the rows that `in_bins` made for these horizons."""
+    def held_of(self, X: Floats, stage: Ints, horizons: Sequence[int]) -> Floats:
+        """Return the same of a matrix that needs no check."""
         n, bins = len(stage), bins_needed(self.edges, horizons)
         # Only the edges on either side of a horizon are asked.
         asked = edges_needed(self.edges[:bins], horizons)
-        some = rows.reshape(n, bins, -1)[:, asked].reshape(n * len(asked), -1)
-        start = np.log(self.table_[stage][:, asked]).reshape(n * len(asked), -1)
+        start = np.log(self.table_[stage][:, asked])
         p = np.zeros((n, bins, self.n_stages + 1))
-        p[:, asked] = _softmax(self.trees_.raw(some, start)).reshape(n, len(asked), -1)
+        p[:, asked] = _softmax(self.trees_.raw_by_bin(X, asked, start))
         return self.held_within(p, stage, horizons)
 
     def held_within(self, p: Floats, stage: Ints, horizons: Sequence[int]) -> Floats:

@@ -1,6 +1,6 @@
-"""Boosted trees over a starting score: the one place that trains and runs LightGBM."""
+"""Boosted trees over a starting score: the one place that trains LightGBM, and asks its trees."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -11,6 +11,8 @@ from models.side_by_side import SideBySide
 # Where it is used, since its import takes seconds, and most commands' help needs none of it.
 if TYPE_CHECKING:
     import lightgbm as lgb
+
+    from models.compiled_trees import CompiledTrees
 
 __all__ = ["DEFAULT_PARAMETERS", "Trees"]
 
@@ -67,6 +69,7 @@ class Trees:
         self.threads = threads
         self.parameters = parameters
         self.booster_: lgb.Booster | None = None
+        self._compiled: tuple[Any, CompiledTrees] | None = None
 
     def fit(
         self,
@@ -138,9 +141,36 @@ class Trees:
         """Return starting scores plus trees, in the shape of `start`."""
         if self.booster_ is None:
             return start
-        learnt = self.booster_.predict(X, raw_score=True, num_threads=self.threads)
-        total: Floats = start + np.asarray(learnt, dtype=np.float64).reshape(start.shape)
+        total: Floats = start + self.compiled().raw(X, self.threads).reshape(start.shape)
         return total
+
+    def raw_by_bin(self, X: Floats, bins: Sequence[int], start: Floats) -> Floats:
+        """Return the same of each row in each of the bins, a last column that `X` does not have.
+
+        Parameters
+        ----------
+        X : (n, n_features - 1)
+        start : (n, n_bins), or (n, n_bins, n_outcomes).
+        """
+        if self.booster_ is None:
+            return start
+        learnt = self.compiled().raw_by_bin(X, bins, self.threads)
+        total: Floats = start + learnt.reshape(start.shape)
+        return total
+
+    def compiled(self) -> "CompiledTrees":
+        """Return the trees as raw scores are asked of them: compiled, when they are first asked.
+
+        Raises
+        ------
+        ReleaseError
+            Where there are no trees, or trees of a kind that is not evaluated here.
+        """
+        from models.compiled_trees import CompiledTrees
+
+        if self._compiled is None or self._compiled[0] is not self.booster_:
+            self._compiled = self.booster_, CompiledTrees(self.text())
+        return self._compiled[1]
 
     def contributions(self, X: Floats) -> Floats:
         """Return what each feature adds to the raw score (SHAP; Lundberg et al. 2020).
@@ -174,7 +204,7 @@ class Trees:
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state with the booster as its text, which holds no code."""
-        return {**vars(self), "booster_": self.text()}
+        return {**vars(self), "booster_": self.text(), "_compiled": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from models.estimator import Estimator
 from models.hazards import AtRisk
-from models.horizons import between, bins_needed, in_bins
+from models.horizons import between, bins_needed
 from models.purchase import FEWEST_BUYERS, MOST_ROWS
 from models.thinning import thinned
 from models.trees import Trees
@@ -128,13 +128,13 @@ class ExpectedValue(Estimator):
         """Return the expected amount within x, shape (n_moments, n_horizons)."""
         X = self._asked(X)
         group = np.zeros(len(X), dtype=np.int64) if group is None else group
-        return self.value_of(in_bins(X, bins_needed(self.edges, horizons)), group, horizons)
+        return self.value_of(X, group, horizons)
 
-    def value_of(self, rows: Floats, group: Ints, horizons: Sequence[int]) -> Floats:
-        """Return the same of the rows that `in_bins` made for these horizons."""
-        n, bins = len(group), bins_needed(self.edges, horizons)
+    def value_of(self, X: Floats, group: Ints, horizons: Sequence[int]) -> Floats:
+        """Return the same of a matrix that needs no check."""
+        bins = bins_needed(self.edges, horizons)
         start = np.log(self.base_[np.minimum(group, len(self.base_) - 1), :bins])
-        raw = self.trees_.raw(rows, start.reshape(-1)).reshape(n, bins)
+        raw = self.trees_.raw_by_bin(X, range(bins), start)
         amounts = np.exp(raw) * (self.scale_ * self.level_[:bins])
         return self.at_horizons(np.cumsum(amounts, axis=1), horizons)
 

@@ -25,7 +25,7 @@ from models.cells import CellMeans
 from models.discrete_hazards import DiscreteHazards
 from models.forecast import ForecastModel, Moments, model_matrix
 from models.hazards import curve
-from models.horizons import bins_needed, in_bins
+from models.horizons import bins_needed
 from models.odds_path import OddsPath, log_odds, probability
 from models.purchase import PurchaseCurve
 from models.reason_words import English
@@ -105,8 +105,7 @@ def fitted(edges=LADDERS[0], method="trees", calibrated=True, seed=0):
 
 def forecast_alone(model, moments, x):
     """P(purchase <= x) of pairs that models answer for, without the models of stages."""
-    rows = in_bins(model.matrix(moments), bins_needed(model.purchase.edges, [x]))
-    steps = model.purchase.steps_of(rows, moments.group, [x])
+    steps = model.purchase.steps_of(model.matrix(moments), moments.group, [x])
     H = model.purchase.hazard_within(steps, [x])[:, 0]
     return -np.expm1(-H * model.factor(moments))
 

@@ -529,7 +529,8 @@ def test_a_release_keeps_the_return_edges():
     X = np.zeros((40, 1))
     stage, outcome = np.full(40, 3), np.tile([1, 4], 20)
     model.fit(X, stage, np.full(40, 5.0), outcome, np.ones(40), np.full(40, 90.0))
-    again = NextStage.from_dict(json.loads(json.dumps(model.to_dict())), model.texts(), threads=1)
+    texts = {name: trees.text() for name, trees in model.trees_.items()}
+    again = NextStage.from_dict(json.loads(json.dumps(model.to_dict())), texts, threads=1)
     assert again.returns == ((3, 1),)
     found = again.predict_outcomes(X[:1], stage[:1], [30])[0, 0]
     assert found[1] == pytest.approx(found[4]) == pytest.approx(0.5, abs=0.1)
