@@ -1,6 +1,5 @@
 """A check that compiled trees say what LightGBM says, for rows that lie where splits are."""
 
-from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
@@ -18,6 +17,7 @@ Floats = npt.NDArray[np.float64]
 _ROWS: Final = 256
 _BINS: Final = (0, 1, 2, 3, 4)
 _CLOSE: Final = 1e-12
+_SPECIAL_SHARE: Final = 0.15
 
 _SPECIAL: Final = (
     *(np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -1.0, 5e-324, -5e-324, 1e-310, 1e-36, -1e-36),
@@ -55,25 +55,27 @@ def rows_at_splits(trees: CompiledTrees, n: int, rng: np.random.Generator) -> Fl
     """Return rows (n, n_features) whose values are special ones, or those of splits and beside."""
     forest = trees.forest
     rows = rng.normal(scale=3.0, size=(n, forest.n_features))
-    for column, values in _places(trees):
-        rows[:, column] = rng.choice(values, n)
-    odd = rng.random(rows.shape) < 0.15
+    splits = np.bincount(forest.feature, minlength=forest.n_features)
+    used = np.flatnonzero(splits)
+    # Of each column that is looked at, one of its splits for each row.
+    first = (np.cumsum(splits) - splits)[used]
+    picked = first + (rng.random((n, len(used))) * splits[used]).astype(np.int64)
+    node = np.argsort(forest.feature, kind="stable")[picked]
+    known = 32 * int(np.diff(forest.first_word).max(initial=0))
+    category = rng.integers(-3, known + 3, node.shape) + rng.choice([0.0, 0.5], node.shape)
+    beside = _beside(forest.threshold[node], rng)
+    rows[:, used] = np.where(forest.rule[node] & CATEGORY, category, beside)
+    odd = rng.random(rows.shape) < _SPECIAL_SHARE
     rows[odd] = rng.choice(_SPECIAL, int(odd.sum()))
     return rows
 
 
-def _places(trees: CompiledTrees) -> Iterator[tuple[int, Floats]]:
-    """Yield each column that splits look at, with values at its splits and on either side."""
-    forest = trees.forest
-    for column in np.unique(forest.feature):
-        of_column = forest.feature == column
-        sets = forest.rule[of_column] & CATEGORY > 0
-        at = np.unique(forest.threshold[of_column][~sets])
-        beside = [np.nextafter(at, -np.inf), np.nextafter(at, np.inf)]
-        with np.errstate(over="ignore"):
-            rounded = at.astype(np.float32).astype(np.float64)
-        categories = np.arange(40.0) - 2.5 if sets.any() else np.empty(0)
-        yield int(column), np.concatenate([at, *beside, rounded, categories, categories + 0.5])
+def _beside(at: Floats, rng: np.random.Generator) -> Floats:
+    """Return each value, or the next one below or above, or the nearest one of 32 bits."""
+    with np.errstate(over="ignore"):
+        rounded = at.astype(np.float32).astype(np.float64)
+    which = rng.integers(0, 4, at.shape)
+    return np.choose(which, [at, np.nextafter(at, -np.inf), np.nextafter(at, np.inf), rounded])
 
 
 def _of_lightgbm(booster: Any, rows: Floats) -> Floats:
