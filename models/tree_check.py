@@ -72,10 +72,10 @@ def rows_at_splits(trees: CompiledTrees, n: int, rng: np.random.Generator) -> Fl
 
 def _beside(at: Floats, rng: np.random.Generator) -> Floats:
     """Return each value, or the next one below or above, or the nearest one of 32 bits."""
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", under="ignore"):
+        below, above = np.nextafter(at, -np.inf), np.nextafter(at, np.inf)
         rounded = at.astype(np.float32).astype(np.float64)
-    which = rng.integers(0, 4, at.shape)
-    return np.choose(which, [at, np.nextafter(at, -np.inf), np.nextafter(at, np.inf), rounded])
+    return np.choose(rng.integers(0, 4, at.shape), [at, below, above, rounded])
 
 
 def _of_lightgbm(booster: Any, rows: Floats) -> Floats:
