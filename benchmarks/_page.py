@@ -20,6 +20,7 @@ _PARTS: Final = (
     "feature_build",
     "batch_scoring",
     "kernel",
+    "trees",
 )
 _HEAD: Final = """# Benchmarks
 

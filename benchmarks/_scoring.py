@@ -8,11 +8,13 @@ import argparse
 import json
 import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks._big_log import LAST_DAY
 from models.batch import batches_of_moments, read_pairs
+from models.compiled_trees import CompiledTrees
 from models.release import load_release
 from serving.batch import score
 from stagecast.configuration import load_configuration
@@ -47,10 +49,12 @@ def score_pairs(folder: Path, release: Path) -> dict[str, Any]:
     """Score the pairs, and say how long the trees alone took on the matrices that they got."""
     configuration = load_configuration(folder / "stagecast.toml")
     threads = configuration.settings.engine.threads
+    asked = load_release(release, threads)
+    # Only now, since loading asks the trees as well.
     trees, seconds = _timed_trees()
     summary = score(
         configuration.dataset,
-        load_release(release, threads),
+        asked,
         LAST_DAY,
         configuration.settings.forecast.horizons,
         folder / "scores.parquet",
@@ -61,19 +65,26 @@ def score_pairs(folder: Path, release: Path) -> dict[str, Any]:
 
 
 def _timed_trees() -> tuple[list[int], list[float]]:
-    """Let every booster note its rows and the time of its `Booster.predict`."""
-    import lightgbm as lgb
+    """Let all trees note their rows, one for each bin, and the time that they take."""
+    rows: list[int] = [0]
+    seconds: list[float] = []
+    raw, raw_by_bin = CompiledTrees.raw, CompiledTrees.raw_by_bin
 
-    rows, seconds, predict = [0], [], lgb.Booster.predict
-
-    def timed(booster: Any, data: Any, *arguments: Any, **named: Any) -> Any:
+    def timed(trees: CompiledTrees, X: Any, threads: int = 1) -> Any:
         began = time.perf_counter()
-        found = predict(booster, data, *arguments, **named)
+        found = raw(trees, X, threads)
         seconds.append(time.perf_counter() - began)
-        rows[0] += len(data)
+        rows[0] += len(X)
         return found
 
-    lgb.Booster.predict = timed
+    def timed_by_bin(trees: CompiledTrees, X: Any, bins: Sequence[int], threads: int = 1) -> Any:
+        began = time.perf_counter()
+        found = raw_by_bin(trees, X, bins, threads)
+        seconds.append(time.perf_counter() - began)
+        rows[0] += len(X) * len(bins)
+        return found
+
+    CompiledTrees.raw, CompiledTrees.raw_by_bin = timed, timed_by_bin
     return rows, seconds
 
 

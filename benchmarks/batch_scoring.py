@@ -65,14 +65,14 @@ def lines(scratch: Path, pairs: int) -> list[str]:
         f"`score` of {pairs:,} pairs at one midnight, from a log of {events:,} events in Parquet "
         f"to Parquet, {build.said['features']} features, 2 threads. Beside it the parts that it "
         "cannot do without: its features, built and thrown away, in a process of its own, and "
-        f"`Booster.predict` alone ({scored.said['predictions']:,} rows, since a row of the "
-        "purchase curve is a pair and a bin). Each the better of two runs, in turn.",
+        f"its trees alone ({scored.said['predictions']:,} scores, since most trees are asked of "
+        "each pair and bin). Each the better of two runs, in turn.",
         "",
         *table(
             ("", "time", "pairs a second", "memory"),
             [
                 _row("features alone", build.seconds, pairs, f"{build.peak_gb:.1f} GB"),
-                _row("`Booster.predict` alone", trees, pairs, ""),
+                _row("trees alone", trees, pairs, ""),
                 _row("`score`, all of it", scored.seconds, pairs, f"{scored.peak_gb:.1f} GB"),
             ],
         ),

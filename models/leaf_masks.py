@@ -76,9 +76,8 @@ def build_leaf_masks(forest: Forest) -> LeafMasks | None:
         return None
     last, columns = forest.n_features - 1, np.unique(forest.feature)
     order, tree, mask = _masks(forest)
-    unknown_left = forest.rule & NAN_LEFT > 0
-    group = np.where(unknown_left, 1, 2)
-    group[forest.feature == last] = np.where(unknown_left, 0, 3)[forest.feature == last]
+    on_last = forest.feature == last
+    group = np.where(forest.rule & NAN_LEFT, 1 - on_last, 2 + on_last)
     # Each list of a tree is filled up with splits that rule nothing out.
     key = tree * 4 + group
     sizes = np.bincount(key, minlength=4 * forest.n_trees)

@@ -91,7 +91,8 @@ class Stagecast:
         self._opt_outs = OptOuts(folder / settings.privacy.opt_outs)
         self._store = open_store(settings.store, folder, settings.time_zone, write=False)
         self._load()
-        # Compile and warm before the first caller waits; then let no collection stop an answer.
+        # Loading has compiled the trees, to check them. Compile and warm the rest before the first
+        # caller waits; then let no collection stop an answer.
         self._scorer.score([("", "")], self._horizons, 0)
         gc.collect()
         gc.freeze()

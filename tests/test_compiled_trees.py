@@ -118,7 +118,7 @@ def test_each_way_of_missing_is_met_on_either_side(rng, missing):
     trees, text = CompiledTrees(booster.model_to_string()), booster.model_to_string()
     decisions = {word for line in re.findall("decision_type=(.+)", text) for word in line.split()}
     wanted = {"none": {"0", "2"}, "nan": {"8", "10"}, "zero": {"4", "6"}}[missing]
-    assert decisions & wanted == (wanted if missing != "none" else decisions & wanted) != set()
+    assert decisions <= wanted if missing == "none" else decisions >= wanted
     assert blocked(trees) == (missing != "zero") == (not (trees.forest.rule & ZERO_APART).any())
     assert_same(booster, trees, rng)
 
