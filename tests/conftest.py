@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from tests.places import Place
@@ -32,6 +33,10 @@ for _name, _value in {
     "OPENBLAS_NUM_THREADS": "1",
 }.items():
     os.environ.setdefault(_name, _value)
+
+# No example is timed: a machine may be busy with something else.
+settings.register_profile("stagecast", deadline=None)
+settings.load_profile("stagecast")
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 PROGRAMS = {"chromium": "chromium", "java": "java", "redis": "redis-server"}

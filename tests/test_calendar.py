@@ -88,7 +88,7 @@ moments = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150, derandomize=True)
 @given(calendars, st.lists(moments, max_size=8))
 def test_the_columns_are_those_of_a_walk_from_day_to_day(calendar, instants):
     found = calendar.columns(np.array(instants, dtype=np.int64))
@@ -98,7 +98,7 @@ def test_the_columns_are_those_of_a_walk_from_day_to_day(calendar, instants):
         np.testing.assert_array_equal(values, expected)
 
 
-@settings(max_examples=50, deadline=None, derandomize=True)
+@settings(max_examples=50, derandomize=True)
 @given(calendars, st.lists(moments, min_size=2, max_size=8))
 def test_a_moment_alone_has_the_columns_that_it_has_among_others(calendar, instants):
     together = calendar.columns(np.array(instants, dtype=np.int64))

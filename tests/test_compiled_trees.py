@@ -91,7 +91,7 @@ def rng():
     monotone=st.booleans(),
     rounds=st.integers(1, 8),
 )
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, suppress_health_check=list(HealthCheck))
 def test_every_kind_of_booster_answers_to_the_bit(
     seed, objective, use_missing, zero_as_missing, max_bin, num_leaves, categorical, monotone,
     rounds,

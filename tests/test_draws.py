@@ -9,7 +9,7 @@ from training.censored_brier import censored_brier, over_horizons
 from training.draws import UserDraws, interval
 from training.metrics import auc, average_precision, brier_score
 
-few = settings(max_examples=40, deadline=None)
+few = settings(max_examples=40)
 
 
 def judged(n=300, users=40, seed=0):

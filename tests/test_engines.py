@@ -111,7 +111,6 @@ def small_worlds(draw):
 # A run takes a second: whoever needs a smaller example adds Phase.shrink for a while.
 @settings(
     max_examples=5,
-    deadline=None,
     derandomize=True,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),

@@ -419,7 +419,7 @@ def any_moments(draw):
     return X, time, event, draw(st.sampled_from([None, follow_up])), rng.integers(0, 3, n)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(any_moments(), st.sampled_from([(1,), (7,), (7, 14, 30), (3, 4, 200)]))
 def test_a_curve_is_a_probability_and_never_falls_whatever_taught_it(made, edges):
     X, time, event, follow_up, group = made

@@ -64,7 +64,6 @@ def test_division_by_zero_is_infinite_and_zero_over_zero_is_unknown(columns):
 
 @settings(
     max_examples=25,
-    deadline=None,
     derandomize=True,
     phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),

@@ -111,7 +111,6 @@ def test_rows_that_differ_in_one_field_are_two_events(store):
 
 @settings(
     max_examples=30,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @example(texts=["", "\ud800", "\udfff" * 300, "\0", "x" * 511, "x" * 512, "用户" * 400, "\uffff"])

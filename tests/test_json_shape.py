@@ -46,7 +46,7 @@ def slow_shape(document):
 
 
 @given(DOCUMENTS, st.booleans(), st.sampled_from([None, 1]))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_the_shape_is_what_a_slow_walk_sees(document, escaped, indent):
     text = json.dumps(document, ensure_ascii=escaped, indent=indent)
     assert json_shape(text.encode("utf-8", "surrogatepass")) == slow_shape(document)
@@ -57,7 +57,7 @@ def test_the_shape_is_what_a_slow_walk_sees(document, escaped, indent):
 @example(b"\xff\xfe[")
 @example(b"\xed\xa0\x80")
 @example(b'["\\')
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_no_bytes_raise_and_a_text_that_parses_is_seen_as_the_parser_sees_it(body):
     shape = json_shape(body)
     try:
@@ -73,13 +73,13 @@ def test_no_bytes_raise_and_a_text_that_parses_is_seen_as_the_parser_sees_it(bod
 
 
 @given(st.lists(st.sampled_from([b"\x01", b"\xff"]), min_size=1, max_size=300).map(b"".join))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_few_and_many_brackets_are_counted_alike(steps):
     assert _walk(steps) == _sweep(steps)
 
 
 @given(MARKS, st.integers(2, 8))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_what_follows_a_mistake_cannot_hide_the_depth_before_it(marks, depth):
     """A parser goes as deep as the brackets before the place where it gives up."""
     body = b"[" * depth + "".join(marks).encode()

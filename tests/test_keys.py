@@ -222,7 +222,7 @@ def test_a_file_that_is_broken_from_the_start_lets_nobody_in(path):
 @given(
     st.floats(0.1, 100), st.integers(1, 50), st.lists(st.floats(0, 0.5), min_size=5, max_size=200)
 )
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_no_more_pass_than_the_burst_and_what_comes_back_in_time(rate, burst, pauses):
     bucket, now, passed = Bucket(0.0, burst), 0.0, 0
     for pause in pauses:

@@ -17,7 +17,7 @@ some_events = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(some_events, max_size=4))
 def test_many_users_at_once_merge_as_one_user_alone(batches):
     together, alone = [b"", b""], [np.empty(0, RECORD)] * 2

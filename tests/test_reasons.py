@@ -36,7 +36,7 @@ from models.trees import Trees
 from tests.worlds import refusal, stagecast
 from training.reason_plots import group_reasons_plot, reasons_plot
 
-few = settings(max_examples=40, deadline=None)
+few = settings(max_examples=40)
 STAGES = ("none", "low", "high")
 LADDERS = ((7, 14, 30), (1, 3), (5,), (7, 30, 60, 90))
 KINDS = ("engagement", "search", "recency", "commerce", "trend", "calendar", "profile")

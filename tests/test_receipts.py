@@ -45,7 +45,7 @@ all = [
 MODELS = [*map(stage_model, shipped_stage_models()), parse_stage_model(MINE, "mine")]
 every_model = pytest.mark.parametrize("model", MODELS)
 seeds = st.integers(0, 10_000)
-few = settings(max_examples=15, deadline=None, derandomize=True)
+few = settings(max_examples=15, derandomize=True)
 
 
 def events_of(log, brands, zone, user):

@@ -97,7 +97,6 @@ events = st.builds(
 @pytest.mark.needs("redis")
 @settings(
     max_examples=60,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(st.lists(st.lists(events, min_size=1, max_size=8), max_size=6))

@@ -147,7 +147,7 @@ def test_spark_has_exactly_the_events_of_a_span_too(spark, duck, tmp_path, clock
     )
 
 
-@settings(deadline=None, max_examples=25, derandomize=True)
+@settings(max_examples=25, derandomize=True)
 @given(
     at=st.lists(st.integers(-3 * DAY // HOUR, 3 * DAY // HOUR), min_size=1),
     since=st.integers(-3, 3), days=st.integers(0, 3),
