@@ -6,7 +6,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["AtRisk", "at_risk", "bin_rows", "cumulative_hazard", "curve", "first_share", "logit"]
+__all__ = [
+    "AtRisk",
+    "at_risk",
+    "bin_rows",
+    "cumulative_hazard",
+    "curve",
+    "first_share",
+    "logit",
+    "sums_by_cell",
+]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -64,6 +73,24 @@ def at_risk(
         number = np.full(len(row), b, dtype=np.int16)
         parts.append((row.astype(np.int32), number, label, share))
     return AtRisk(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+
+
+def sums_by_cell(
+    rows: AtRisk, weight: Floats, group: Wholes, groups: int, bins: int
+) -> tuple[Floats, Floats]:
+    """Return the weighed labels and what was at risk, by group and bin, (groups, bins) each.
+
+    `weight` and `group` are the moments'.
+    """
+    labels, held = np.zeros((groups, bins)), np.zeros((groups, bins))
+    for b in range(bins):
+        # A bin at a time: of all at once there would be several copies.
+        some = rows.bin == b
+        row = rows.row[some]
+        mass, of = weight[row] * rows.share[some], group[row]
+        labels[:, b] = np.bincount(of, mass * rows.label[some], groups)
+        held[:, b] = np.bincount(of, mass, groups)
+    return labels, held
 
 
 def bin_rows(

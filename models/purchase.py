@@ -10,9 +10,9 @@ from features.errors import TrainingError
 from models.censored import Censored, censored
 from models.discrete_hazards import DiscreteHazards
 from models.estimator import Estimator
-from models.hazards import AtRisk, at_risk, cumulative_hazard, first_share, logit
+from models.hazards import AtRisk, at_risk, cumulative_hazard, first_share, logit, sums_by_cell
 from models.horizons import bins_needed
-from models.thinning import digest, thinned
+from models.thinning import digest, room_for, thinned
 from models.trees import Trees
 
 __all__ = ["FEWEST_BUYERS", "FEWEST_BUYERS_FOR_TREES", "PurchaseCurve"]
@@ -33,9 +33,6 @@ MOST_BUYERS_FOR_BLEND: Final = 20_000
 _SHARES: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
 _ROWS_A_MOMENT: Final = 1.5
 _FEWEST_ROWS: Final = 1_000_000
-MOST_ROWS: Final = 5_000_000
-"""More rows than this would teach trees of 31 leaves nothing, and fill the memory."""
-
 _TAIL_ROWS: Final = 20_000
 _PARENT: Final = 2.0  # events: what the rate of a bin is worth in a group's
 
@@ -206,18 +203,12 @@ class PurchaseCurve(Estimator):
     def _rates(self, rows: AtRisk, weight: Floats, group: Ints) -> Floats:
         # Half a buyer in a thousand rows besides: nothing is ever said to be impossible.
         bins, groups = len(self.edges), int(group.max()) + 1
-        bought, held = np.zeros((groups, bins)), np.zeros((groups, bins))
-        for b in range(bins):
-            some = rows.bin == b
-            row = rows.row[some]
-            mass, of = weight[row] * rows.share[some], group[row]
-            bought[:, b] = np.bincount(of, mass * rows.label[some], groups)
-            held[:, b] = np.bincount(of, mass, groups)
+        bought, held = sums_by_cell(rows, weight, group, groups, bins)
         rate = (bought.sum(axis=0) + 0.5) / (held.sum(axis=0) + 1000.0)
         return np.asarray((bought + _PARENT) / (held + _PARENT / rate))
 
     def _fit_trees(self, trees: Trees, moments: Censored, rows: AtRisk, weight: Floats) -> None:
-        most = min(max(_FEWEST_ROWS, int(_ROWS_A_MOMENT * len(moments.X))), MOST_ROWS)
+        most = room_for(len(moments.X), _ROWS_A_MOMENT, _FEWEST_ROWS)
         kept, more = thinned(moments.X, rows, most)
         if not weight.all():
             used = weight[rows.row[kept]] > 0

@@ -1,18 +1,25 @@
 """Thinning: which rows are learnt from where there are more than are needed."""
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from models.hazards import AtRisk
 
-__all__ = ["digest", "thinned"]
+__all__ = ["digest", "room_for", "thinned"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-_BATCH = 1 << 22
+_BATCH: Final = 1 << 22
+_MOST_ROWS: Final = 5_000_000
+"""More rows than this would teach trees of 31 leaves nothing, and fill the memory."""
+
+
+def room_for(moments: int, rows_a_moment: float, fewest: int) -> int:
+    """Return how many rows are learnt from, about, of so many moments."""
+    return min(max(fewest, int(rows_a_moment * moments)), _MOST_ROWS)
 
 
 def thinned(X: npt.NDArray[Any], rows: AtRisk, most: int) -> tuple[Ints, Floats]:

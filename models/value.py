@@ -7,10 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from models.estimator import Estimator
-from models.hazards import AtRisk
+from models.hazards import AtRisk, sums_by_cell
 from models.horizons import between, bins_needed
-from models.purchase import FEWEST_BUYERS, MOST_ROWS
-from models.thinning import thinned
+from models.purchase import FEWEST_BUYERS
+from models.thinning import room_for, thinned
 from models.trees import Trees
 
 __all__ = ["ExpectedValue", "OrderValue"]
@@ -79,12 +79,11 @@ class ExpectedValue(Estimator):
         y = np.diff(spent, axis=1, prepend=spent.dtype.type(0))[row, b]
         self.scale_ = float(y[y > 0].mean()) if (y > 0).any() else 1.0
         y = y / self.scale_
-        self.base_ = self._means(group, row, b, y, weight)
+        rows = AtRisk(row, b, y, np.broadcast_to(1.0, row.shape))
+        self.base_ = self._means(rows, weight, group)
         self.trees_, self.level_ = self._trees(), np.ones(len(self.edges))
         if (y > 0).sum() >= FEWEST_BUYERS:
-            rows = AtRisk(row, b, y, np.broadcast_to(1.0, row.shape))
-            most = min(max(_FEWEST_ROWS, int(_ROWS_A_MOMENT * len(X))), MOST_ROWS)
-            kept, more = thinned(X, rows, most)
+            kept, more = thinned(X, rows, room_for(len(X), _ROWS_A_MOMENT, _FEWEST_ROWS))
             row, b, y = row[kept], b[kept], y[kept]
             mass, start = weight[row] * more, np.log(self.base_[group[row], b])
             self.trees_.fit(X, y, mass, start, row, b.astype(X.dtype))
@@ -101,14 +100,9 @@ class ExpectedValue(Estimator):
         }
         return Trees("tweedie", 1, self.rounds, self.seed, self.threads, settings)
 
-    def _means(self, group: Ints, row: Ints, b: Ints, y: Floats, weight: Floats) -> Floats:
+    def _means(self, rows: AtRisk, weight: Floats, group: Ints) -> Floats:
         groups, bins = int(group.max(initial=0)) + 1, len(self.edges)
-        total, held = np.zeros((groups, bins)), np.zeros((groups, bins))
-        for bin_ in range(bins):
-            some = b == bin_
-            of, mass = group[row[some]], weight[row[some]]
-            total[:, bin_] = np.bincount(of, mass * y[some], groups)
-            held[:, bin_] = np.bincount(of, mass, groups)
+        total, held = sums_by_cell(rows, weight, group, groups, bins)
         mean = np.maximum(total.sum(axis=0) / np.maximum(held.sum(axis=0), 1e-12), 1e-6)
         return np.asarray((total + _PARENT) / (held + _PARENT / mean))
 
