@@ -23,6 +23,7 @@ from features.nouns import (
     ratio,
     value_sums,
 )
+from features.stage_rules import StageIfIdle
 from features.vocabulary import slug
 
 __all__ = ["catalogue", "find_features"]
@@ -145,6 +146,14 @@ def _recency(_: Context) -> Iterator[Feature]:
     yield from days_since("last", ("acts", "deep_acts", "searches", "carts", "orders"), "category")
     yield from days_since("last", ("contacts", "acts", "orders"), "user")
     yield from days_since("first", ("contacts",), "user")
+    for days in (7, 14, 30, 60, 90):
+        yield Feature(
+            f"stage_if_idle_{days}d",
+            "recency",
+            "number",
+            f"Stage in {days} days if nothing more comes; 0 is none",
+            StageIfIdle(days),
+        )
 
 
 def _commerce(_: Context) -> Iterator[Feature]:

@@ -7,13 +7,14 @@ from typing import Any, Literal
 from features.aggregates import Aggregate
 from features.errors import FeatureError
 from features.formula import Formula
+from features.stage_rules import StageIfIdle
 
 __all__ = ["Feature", "Group", "Source", "in_order"]
 
 Group = Literal["engagement", "search", "recency", "commerce", "trend", "calendar", "profile"]
 
 
-Source = Aggregate | Formula | str
+Source = Aggregate | Formula | StageIfIdle | str
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,9 @@ class Feature:
     group : what kind of signal it is.
     unit : "count", "days", "amount", "ratio" or "number".
     sentence : what it says, for people.
-    source : an aggregate of events, a formula of other features, or the name of a column that
-        the moment brings along (``decision_cycle_days``).
+    source : an aggregate of events, a formula of other features, what the rules of the stages say
+        of a later day, or the name of a column that the moment brings along
+        (``decision_cycle_days``).
     unknown : what it is where nothing is known; by default what follows from the source.
     """
 
@@ -49,6 +51,8 @@ class Feature:
                 return {"name": self.name, "aggregate": self.source.as_data()}
             case Formula(text):
                 return {"name": self.name, "formula": text}
+            case StageIfIdle(days):
+                return {"name": self.name, "stage_if_idle": days}
             case str():
                 return {"name": self.name, "column": self.source}
 
@@ -59,6 +63,8 @@ def _unknown(source: Source) -> str:
             return "missing" if source.unknown is None else "0"
         case Formula():
             return "follows its parts"
+        case StageIfIdle():
+            return "0"
     return "never unknown" if source == "decision_cycle_days" else "missing"
 
 

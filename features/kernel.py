@@ -45,7 +45,7 @@ _N_KINDS: Final = len(KINDS)
 
 # The columns of a step: `number` is what it changes; `only` is a channel's slot, or `_ANY`, or
 # `_UNBRANDED`.
-_NUMBER, _HOW, _REACH, _LEAST, _CYCLES, _MOST, _HALF_LIFE, _ONLY, _AFTER = range(9)
+_NUMBER, _HOW, _REACH, _LEAST, _CYCLES, _MOST, _HALF_LIFE, _ONLY, _AFTER, _AHEAD = range(10)
 
 
 @dataclass(frozen=True)
@@ -56,10 +56,10 @@ class Program:
 
     Attributes
     ----------
-    steps : (n, 9); of a list, those whose window follows the cycle come first, the others by the
+    steps : (n, 10); of a list, those whose window follows the cycle come first, the others by the
         length of their window, longest first, so that the first out of reach ends the list.
-    marks : (n, 2) what an event does once it took its steps: a number, and whether that begins
-        anew (1) or counts from now on (0).
+    marks : (n, 3) what an event does once it took its steps: a number, whether that begins anew
+        (1) or counts from now on (0), and how old it can be at most.
     numbers : (n, 2) how, and the output's column; by scope.
     of_scope : (5,) where the numbers of each scope begin.
     reach : (4 * n_kinds,) how old an event can be and still do something, in microseconds.
@@ -90,35 +90,41 @@ class Program:
 
 
 def build_program(
-    aggregates: Sequence[Aggregate], targets: Sequence[int], channels: Sequence[str]
+    aggregates: Sequence[tuple[Aggregate, int]], targets: Sequence[int], channels: Sequence[str]
 ) -> Program:
     """Return the program that writes aggregate i to the output's column ``targets[i]``.
 
-    `channels` gives the slots of the channels that the aggregates name.
+    `aggregates` come each with the days ahead of ``as_of`` at which its window ends, in which
+    nothing happens: only counts and days can be more than 0 ahead. `channels` gives the slots of
+    the channels that they name.
     """
-    placed = list(zip(aggregates, targets, strict=True))
-    ends = [(a, target) for a, target in placed if _is_end(a)]
-    listed = sorted((i for i in placed if not _is_end(i[0])), key=lambda item: _scope(item[0]))
-    half_lives = sorted({a.half_life_cycles for a in aggregates if a.how == "decayed"} | {1.0})
+    placed = [(*pair, target) for pair, target in zip(aggregates, targets, strict=True)]
+    ends = [(a, target) for a, ahead, target in placed if _is_end(a) and not ahead]
+    listed = sorted((i for i in placed if i[1] or not _is_end(i[0])), key=lambda i: _scope(i[0]))
+    half_lives = sorted({a.half_life_cycles for a, _ in aggregates if a.how == "decayed"} | {1.0})
 
-    def step(number: int, a: Aggregate) -> tuple[int, ...]:
+    def step(number: int, a: Aggregate, ahead: int) -> tuple[int, ...]:
         only = _UNBRANDED if a.unbranded else _ANY
         if a.channel is not None:
             only = channels.index(a.channel)
         window, half_life = a.window, half_lives.index(a.half_life_cycles or 1.0)
-        lengths = window.days * _DAY, window.days, window.cycles, window.at_most
-        return number, _HOWS.index(a.how), *lengths, half_life, only, int(bool(a.after))
+        reach = (window.days - ahead) * _DAY
+        lengths = reach, window.days, window.cycles, window.at_most
+        return number, _HOWS.index(a.how), *lengths, half_life, only, int(bool(a.after)), ahead
 
-    steps = _by_key(listed, lambda a: a.kinds, lambda i, a, _: step(i, a))
+    def mark(number: int, a: Aggregate, ahead: int, kind: str) -> tuple[int, ...]:
+        return number, int(kind in a.since), _LOOKBACK - ahead * _DAY
+
+    steps = _by_key(listed, lambda a: a.kinds, lambda i, a, ahead, _: step(i, a, ahead))
     for rows in steps.values():
         rows.sort(key=lambda row: (row[_CYCLES] == 0, -row[_REACH]))
-    marks = _by_key(listed, lambda a: a.after + a.since, lambda i, a, kind: (i, kind in a.since))
-    scopes = [_scope(a) for a, _ in listed]
+    marks = _by_key(listed, lambda a: a.after + a.since, mark)
+    scopes = [_scope(a) for a, *_ in listed]
     end_kinds = [[KIND_CODE[kind] for kind in a.kinds] for a, _ in ends]
     return Program(
-        *_in_lists(steps, 9),
-        *_in_lists(marks, 2),
-        _table([(_HOWS.index(a.how), target) for a, target in listed], 2),
+        *_in_lists(steps, 10),
+        *_in_lists(marks, 3),
+        _table([(_HOWS.index(a.how), target) for a, _, target in listed], 2),
         np.searchsorted(scopes, np.arange(5)).astype(np.int64),
         _reach(steps, marks),
         _table([(_HOWS.index(a.how), _scope(a), target) for a, target in ends], 3),
@@ -160,14 +166,15 @@ def _reach(steps: Mapping[int, list[Any]], marks: Mapping[int, list[Any]]) -> In
 
 
 def _by_key(
-    numbers: Sequence[tuple[Aggregate, int]],
+    numbers: Sequence[tuple[Aggregate, int, int]],
     kinds_of: Callable[[Aggregate], tuple[str, ...]],
-    row: Callable[[int, Aggregate, str], tuple[int, ...]],
+    row: Callable[[int, Aggregate, int, str], tuple[int, ...]],
 ) -> dict[int, list[tuple[int, ...]]]:
     found: dict[int, list[tuple[int, ...]]] = {}
-    for i, (a, _) in enumerate(numbers):
+    for i, (a, ahead, _) in enumerate(numbers):
         for kind in dict.fromkeys(kinds_of(a)):
-            found.setdefault(_scope(a) * _N_KINDS + KIND_CODE[kind], []).append(row(i, a, kind))
+            key = _scope(a) * _N_KINDS + KIND_CODE[kind]
+            found.setdefault(key, []).append(row(i, a, ahead, kind))
     return found
 
 
@@ -318,7 +325,7 @@ def _run(  # pragma: no cover
                     window = steps[s, _REACH]
                     if steps[s, _CYCLES] > 0:
                         window = max(steps[s, _LEAST], steps[s, _CYCLES] * days)
-                        window = min(window, steps[s, _MOST]) * _DAY
+                        window = (min(window, steps[s, _MOST]) - steps[s, _AHEAD]) * _DAY
                     low, high = 0, shown
                     while low < high:
                         middle = (low + high) // 2
@@ -360,7 +367,7 @@ def _run(  # pragma: no cover
                             break
                     else:
                         window = max(steps[s, _LEAST], steps[s, _CYCLES] * days)
-                        if age > min(window, steps[s, _MOST]) * _DAY:
+                        if age > (min(window, steps[s, _MOST]) - steps[s, _AHEAD]) * _DAY:
                             continue
                     j, how, only = steps[s, _NUMBER], steps[s, _HOW], steps[s, _ONLY]
                     if only == _UNBRANDED and owner[e] >= 0:
@@ -400,6 +407,8 @@ def _run(  # pragma: no cover
                         newest[j] = at[e]
                 for m in range(first_mark[key], first_mark[key + 1]):
                     j = marks[m, 0]
+                    if age > marks[m, 2]:
+                        continue
                     armed[j] = True
                     if marks[m, 1]:
                         total[j] = _NEVER if numbers[j, 0] >= _LAST else 0

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from features.aggregates import Aggregate
 from features.feature import Feature, in_order
 from features.kernel import Program, build_program, run_program
+from features.stage_rules import StageIfIdle
 from features.stages import StageModel
 
 __all__ = ["MomentBatch", "OnlineFeatures"]
@@ -64,22 +65,28 @@ class OnlineFeatures:
     ) -> None:
         self.features = tuple(features)
         self.stages = stages
-        column = {
-            f.source: i for i, f in enumerate(self.features) if isinstance(f.source, Aggregate)
-        }
+        sources = list(enumerate(feature.source for feature in self.features))
+        column = {(source, 0): i for i, source in sources if isinstance(source, Aggregate)}
+        idle = [(i, source.days) for i, source in sources if isinstance(source, StageIfIdle)]
         # What the rules of the stages look at beside the features stands behind them.
-        for aggregate in stages.aggregates:
-            column.setdefault(aggregate, len(self.features) + len(column))
+        for ahead in dict.fromkeys([0, *(days for _, days in idle)]):
+            for aggregate in stages.aggregates:
+                column.setdefault((aggregate, ahead), len(self.features) + len(column))
         self._width = max([len(self.features), *(place + 1 for place in column.values())])
         self._program = build_program(list(column), list(column.values()), channels)
+
         # Looked up here and once: to find a hundred aggregates takes longer than to compute some.
-        self._looked_at = [[column[a] for a in stage.aggregates] for stage in stages.stages]
+        def looked_at(ahead: int) -> list[list[int]]:
+            return [[column[a, ahead] for a in stage.aggregates] for stage in stages.stages]
+
+        self._looked_at = looked_at(0)
+        self._idle = [(i, looked_at(days)) for i, days in idle]
         self._same, self._given = [], []
         for i, feature in enumerate(self.features):
             if isinstance(feature.source, str):
                 self._given.append((i, feature.source))
-            elif isinstance(feature.source, Aggregate) and column[feature.source] != i:
-                self._same.append((i, column[feature.source]))
+            elif isinstance(feature.source, Aggregate) and column[feature.source, 0] != i:
+                self._same.append((i, column[feature.source, 0]))
         place = {feature.name: i for i, feature in enumerate(self.features)}
         self._formulas = [
             (place[name], formula, {part: place[part] for part in formula.names})
@@ -101,14 +108,16 @@ class OnlineFeatures:
             out[:, i] = out[:, filled]
         for i, name in self._given:
             out[:, i] = batch.cycle if name == "decision_cycle_days" else batch.columns[name]
+        for i, looked_at in self._idle:
+            out[:, i] = self._stage(out, looked_at)
         with np.errstate(divide="ignore", invalid="ignore"):
             for i, formula, places in self._formulas:
                 out[:, i] = formula.evaluate({part: out[:, k] for part, k in places.items()})
-        return out[:, : len(self.features)], self._stage(out)
+        return out[:, : len(self.features)], self._stage(out, self._looked_at)
 
-    def _stage(self, out: Floats) -> Stages:
+    def _stage(self, out: Floats, looked_at: list[list[int]]) -> Stages:
         stage = np.zeros(len(out), dtype=np.int8)
-        for level, columns in enumerate(self._looked_at, start=1):
+        for level, columns in enumerate(looked_at, start=1):
             stage[self.stages.stages[level - 1].holds(out[:, i] for i in columns)] = level
         return stage
 

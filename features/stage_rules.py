@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from features.aggregates import LOOKBACK_DAYS, Aggregate
 
-__all__ = ["NO_STAGE", "Condition", "Stage", "StageModel"]
+__all__ = ["NO_STAGE", "Condition", "Stage", "StageIfIdle", "StageModel"]
 
 NO_STAGE: Final = "none"
 
@@ -38,6 +38,16 @@ class Condition:
             )
             and self.at_least >= other.at_least
         )
+
+
+@dataclass(frozen=True)
+class StageIfIdle:
+    """The index of the stage that a pair holds at ``as_of + days`` if nothing more comes.
+
+    Events leave the windows of the rules as days pass, and nothing enters them.
+    """
+
+    days: int
 
 
 @dataclass(frozen=True)

@@ -100,6 +100,9 @@ class Words(Protocol):
     def stage(self, title: str | None, known: bool, met: bool) -> str:
         """Return where a pair stands; the title is None below all stages."""
 
+    def stage_if_idle(self, title: str | None, days: int) -> str:
+        """Return where a pair will stand if nothing more comes; None is below all stages."""
+
     def brand(self, column: str, value: float) -> str:
         """Return what a column of the brand's state says."""
 
@@ -162,6 +165,10 @@ class English:
         if title is not None:
             return f"Stands at {title}"
         return "Stands at no stage" if met else f"User and brand never met {_NEVER}"
+
+    def stage_if_idle(self, title: str | None, days: int) -> str:
+        """Return where a pair will stand if nothing more comes; None is below all stages."""
+        return f"If nothing more comes, it stands at {title or 'no stage'} in {_days(days)}"
 
     def brand(self, column: str, value: float) -> str:
         """Return what a column of the brand's state says."""

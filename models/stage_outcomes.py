@@ -26,7 +26,7 @@ FEWEST_MOMENTS: Final = 200
 """With fewer rows than this the table alone answers."""
 
 _IMPOSSIBLE: Final = -60.0
-_QUICK: Final = {"learning_rate": 0.15}
+_QUICK: Final = {"learning_rate": 0.2}
 """Larger steps than for purchases, since there are fewer of them: a pair's stage has to be
 foretold at a third of the cost."""
 
@@ -96,8 +96,8 @@ class NextStage(Estimator):
         self,
         n_stages: int,
         edges: Sequence[int],
-        rounds: int = 30,
-        where_rounds: int = 20,
+        rounds: int = 40,
+        where_rounds: int = 25,
         seed: int = 0,
         threads: int = 1,
         parameters: Mapping[str, Any] | None = None,

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from features.feature import Feature
+from features.stage_rules import StageIfIdle
 from models.brand_state import BRAND_COLUMNS
 from models.reason_words import Words
 from models.reasons import Reasons
@@ -57,6 +58,9 @@ class Teller:
 
     def __init__(self, features: Sequence[Feature], titles: Sequence[str], words: Words) -> None:
         self._features, self._titles, self.words = features, titles, words
+        idle = [f.name for f in features if isinstance(f.source, StageIfIdle)]
+        # The index of a stage is no value that people know.
+        self._stages = {"stage", *idle}
 
     def strongest(self, reasons: Reasons, row: int, most: int | None = None) -> list[ToldReason]:
         """Return the reasons of a moment that move it most, either way; all where left out."""
@@ -80,8 +84,7 @@ class Teller:
         added = float(reasons.contributions[row, part])
         seen = float(reasons.values[row, part]) if part < reasons.values.shape[1] else np.nan
         name = reasons.names[part]
-        # The index of a stage is no value that people know.
-        value = None if name == "stage" or not np.isfinite(seen) else seen
+        value = None if name in self._stages or not np.isfinite(seen) else seen
         return ToldReason(
             name,
             reasons.groups[part],
@@ -94,12 +97,17 @@ class Teller:
 
     def _fact(self, reasons: Reasons, row: int, part: int, value: float) -> str:
         if part < len(self._features):
-            return self.words.feature(self._features[part], value)
+            feature = self._features[part]
+            if isinstance(feature.source, StageIfIdle):
+                return self.words.stage_if_idle(self._title(value), feature.source.days)
+            return self.words.feature(feature, value)
         name, moments = reasons.names[part], reasons.moments
         if name in BRAND_COLUMNS:
             return self.words.brand(name, value)
         if name == "calibration":
             return self.words.calibration()
-        stage = int(moments.stage[row])
-        title = self._titles[stage] if stage else None
+        title = self._title(moments.stage[row])
         return self.words.stage(title, bool(moments.known[row]), bool(moments.met[row]))
+
+    def _title(self, stage: float) -> str | None:
+        return self._titles[int(stage)] if stage >= 1 else None

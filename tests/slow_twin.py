@@ -8,7 +8,7 @@ is None here.
 import math
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -210,7 +210,13 @@ def calendar_value(name, moment, zone):
     return None if name.startswith("days_") else 0
 
 
-def feature_values(features, events, moment, zone):
+def stage_if_idle(model, days, events, moment, zone):
+    """The stage some days later, of the same events."""
+    later = replace(moment, as_of=moment.as_of + timedelta(days=days))
+    return stage_of(model, [e for e in events if inside(e, later, 365)], later, zone)
+
+
+def feature_values(features, events, moment, zone, model):
     declared = {feature.name: feature.source for feature in features}
     known = {}
 
@@ -221,6 +227,8 @@ def feature_values(features, events, moment, zone):
                 known[name] = moment.cycle
             elif isinstance(source, str):
                 known[name] = calendar_value(source, moment, zone)
+            elif hasattr(source, "days"):
+                known[name] = stage_if_idle(model, source.days, events, moment, zone)
             elif hasattr(source, "how"):
                 known[name] = aggregate_value(source, events, moment, zone)
             else:
@@ -231,7 +239,10 @@ def feature_values(features, events, moment, zone):
 
 
 def twin_values(log, moments, brands, *, zone="UTC", features=(), stages=()):
-    """One row a moment: the features, and a column of stages for each stage model, by its name."""
+    """One row a moment: the features, and a column of stages for each stage model, by its name.
+
+    Features that ask for stages ask the first model.
+    """
     zone = ZoneInfo(zone)
     category_of_brand = dict(zip(brands.brand_ids, brands.categories, strict=True))
     cycle_of_brand = dict(zip(brands.brand_ids, brands.cycles, strict=True))
@@ -241,6 +252,6 @@ def twin_values(log, moments, brands, *, zone="UTC", features=(), stages=()):
         cycle = cycle_of_brand.get(brand, brands.default_cycle)
         moment = Moment(user, brand, category_of_brand.get(brand), cycle, instant(as_of))
         own = [e for e in events if e.user == user and inside(e, moment, 365)]
-        row = feature_values(features, own, moment, zone)
+        row = feature_values(features, own, moment, zone, next(iter(stages), None))
         rows.append(row | {model.name: stage_of(model, own, moment, zone) for model in stages})
     return pd.DataFrame(rows).astype("float64")

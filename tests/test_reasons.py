@@ -521,6 +521,20 @@ def test_where_a_pair_stands_is_told():
     assert facts[False, 1, True].startswith("The user or the brand is not known")
 
 
+def test_what_the_rules_say_of_a_pair_that_idles_is_told_by_the_stages_title():
+    model, moments = fitted()
+    idle = EVERY["stage_if_idle_14d"]
+    features = (idle, *FEATURES[1:])
+    found = reasons(model, moments, 30, features)
+    teller = Teller(features, ("none", "Low", "High"), English())
+    told = [r for row in range(100) for r in teller.strongest(found, row) if r.name == idle.name]
+    below = "If nothing more comes, it stands at no stage in 14 days"
+    assert {r.fact for r in told} <= {below, below.replace("no stage", "Low"),
+                                      below.replace("no stage", "High")}  # fmt: skip
+    assert told
+    assert {r.value for r in told} == {None}
+
+
 # --- the command -------------------------------------------------------------------------------
 
 

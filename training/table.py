@@ -23,7 +23,7 @@ __all__ = ["TrainingTable", "build_training_table"]
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-_STAGED: Final = 60_000
+_STAGED: Final = 100_000
 """How many of the moments are followed from stage to stage."""
 
 
