@@ -6,10 +6,12 @@ the same words.
 """
 
 __all__ = [
+    "BusyError",
     "ConfigError",
     "EventLogError",
     "FeatureError",
     "ReleaseError",
+    "RequestError",
     "StageModelError",
     "StagecastError",
     "StoreAwayError",
@@ -46,9 +48,26 @@ class ReleaseError(StagecastError):
     """A release is missing, broken, or was trained on other features."""
 
 
+class RequestError(StagecastError):
+    """A request to the service asks for what cannot be answered."""
+
+
 class StoreError(StagecastError):
     """The history store cannot be opened, or does not fit."""
 
 
 class StoreAwayError(StoreError):
     """The history store does not answer now; the same may be asked again."""
+
+
+class BusyError(StagecastError):
+    """There is more to do than can be done in time.
+
+    Attributes
+    ----------
+    seconds : how long to wait before the same is asked again.
+    """
+
+    def __init__(self, text: str, seconds: int) -> None:
+        super().__init__(text)
+        self.seconds = seconds

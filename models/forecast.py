@@ -1,8 +1,8 @@
 """The forecast of a moment: every model of a release asked at once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -14,10 +14,13 @@ from models.purchase import PurchaseCurve
 from models.stage_outcomes import NextStage, StageHeld, possible_outcomes
 from models.value import ExpectedValue, OrderValue
 
-__all__ = ["Forecast", "ForecastModel", "Moments", "forecast_columns", "model_matrix"]
+__all__ = ["OUTPUTS", "Forecast", "ForecastModel", "Moments", "forecast_columns", "model_matrix"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+
+OUTPUTS: Final = ("purchase", "next_stage", "stage_at", "value", "order_value")
+"""What can be asked for, each by its own trees."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ class Moments:
 
 @dataclass(frozen=True)
 class Forecast:
-    """Probabilities and amounts of n moments at some horizons.
+    """Probabilities and amounts of n moments at some horizons; NaN where they were not asked for.
 
     Attributes
     ----------
@@ -107,16 +110,21 @@ class ForecastModel:
         bins, n_stages = len(self.purchase.edges), len(self.stages) - 1
         return bins, bins * (n_stages + 2), bins * (n_stages + 1)
 
-    def predict(self, moments: Moments, horizons: Sequence[int]) -> Forecast:
-        """Return the forecast; rows in the order of the moments."""
+    def predict(
+        self, moments: Moments, horizons: Sequence[int], outputs: Collection[str] = OUTPUTS
+    ) -> Forecast:
+        """Return the forecast; rows in the order of the moments.
+
+        `outputs` are those of `OUTPUTS` that are asked for: the trees of others do not run.
+        """
         horizons = tuple(horizons)
         known = moments.known
         if known.all():
-            return self._learnt(moments, horizons)
+            return self._learnt(moments, horizons, outputs)
         prior = self._prior(moments.only(~known), horizons)
         if not known.any():
             return prior
-        learnt = self._learnt(moments.only(known), horizons)
+        learnt = self._learnt(moments.only(known), horizons, outputs)
         return Forecast(
             horizons,
             _merged(known, learnt.p_purchase, prior.p_purchase),
@@ -131,17 +139,27 @@ class ForecastModel:
         X: Floats = model_matrix(moments, self.brand_state.of(moments.brands))
         return X
 
-    def _learnt(self, moments: Moments, horizons: tuple[int, ...]) -> Forecast:
-        X, group = self.matrix(moments), moments.group
-        H = self.purchase.hazard_within(self.purchase.steps_of(X, group, horizons), horizons)
-        return Forecast(
-            horizons,
-            -np.expm1(-H * self.factor(moments)[:, None]),
-            self.next_stage.outcomes_of(X, moments.stage, horizons),
-            self.stage_held.held_of(X, moments.stage, horizons),
-            None if self.value is None else self.value.value_of(X, group, horizons),
-            None if self.order_value is None else self.order_value.predict(X),
-        )
+    def _learnt(
+        self, moments: Moments, horizons: tuple[int, ...], outputs: Collection[str]
+    ) -> Forecast:
+        X, group, stage = self.matrix(moments), moments.group, moments.stage
+        shape, n_stages = (len(stage), len(horizons)), len(self.stages)
+        p, value, order = _unasked(shape), None, None
+        p_outcome, p_at = _unasked((*shape, n_stages + 1)), _unasked((*shape, n_stages))
+        if "purchase" in outputs:
+            H = self.purchase.hazard_within(self.purchase.steps_of(X, group, horizons), horizons)
+            p = -np.expm1(-H * self.factor(moments)[:, None])
+        if "next_stage" in outputs:
+            p_outcome = self.next_stage.outcomes_of(X, stage, horizons)
+        if "stage_at" in outputs:
+            p_at = self.stage_held.held_of(X, stage, horizons)
+        if self.value is not None:
+            wanted = "value" in outputs
+            value = self.value.value_of(X, group, horizons) if wanted else _unasked(shape)
+        if self.order_value is not None:
+            wanted = "order_value" in outputs
+            order = self.order_value.predict(X) if wanted else _unasked(shape[:1])
+        return Forecast(horizons, p, p_outcome, p_at, value, order)
 
     def factor(self, moments: Moments) -> Floats:
         """Return what the cumulative hazard of each moment is multiplied with, (n,)."""
@@ -187,6 +205,10 @@ class ForecastModel:
             held / held.sum(axis=2, keepdims=True),
             np.maximum.accumulate(amounts, axis=1),
         )
+
+
+def _unasked(shape: tuple[int, ...]) -> Floats:
+    return np.broadcast_to(np.nan, shape)
 
 
 def model_matrix(moments: Moments, brand_state: npt.NDArray[Any], dtype: Any = np.float64) -> Any:

@@ -1,13 +1,18 @@
 """Refusals over HTTP, as problem details (RFC 9457): what is wrong, and what would do."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Any, Final
 
-__all__ = ["Header", "Problem"]
+from features.errors import BusyError
+
+__all__ = ["Header", "Problem", "RefusedError", "busy", "invalid"]
 
 Header = tuple[bytes, bytes]
+
+_MOST_TOLD: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,3 +44,36 @@ class Problem:
             *self.headers,
             *more,
         ]
+
+
+class RefusedError(Exception):
+    """A request that is answered with a problem."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.detail)
+        self.problem = problem
+
+
+def busy(error: BusyError) -> Problem:
+    """Return the refusal of a request that would be answered too late."""
+    wait = (b"retry-after", str(error.seconds).encode())
+    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error), (wait,))
+
+
+def invalid(errors: Sequence[Mapping[str, Any]]) -> Problem:
+    """Return the refusal of a body that is not what the endpoint takes.
+
+    Parameters
+    ----------
+    errors : as pydantic lists them, without what was found.
+    """
+    told = [_told(error) for error in errors[:_MOST_TOLD]]
+    if len(errors) > _MOST_TOLD:
+        told.append(f"and {len(errors) - _MOST_TOLD} more")
+    return Problem(HTTPStatus.BAD_REQUEST, "; ".join(told) + ".")
+
+
+def _told(error: Mapping[str, Any]) -> str:
+    place = ".".join(map(str, error.get("loc", ())))
+    words = str(error.get("msg", "it is not valid")).removeprefix("Value error, ")
+    return f"{place}: {words}" if place else words

@@ -5,45 +5,81 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from features.online import OnlineFeatures
 from models.batch import known_rows, met_rows
-from models.forecast import Forecast, Moments
+from models.forecast import OUTPUTS, Forecast, Moments
 from models.release import Release
 from serving.history_store import HistoryStore
 from serving.moment_batches import MomentBatches
 
-__all__ = ["OUTPUTS", "Answer", "Scorer"]
+__all__ = ["SERVED", "Answer", "Scorer"]
 
-OUTPUTS: Final = ("purchase", "next_stage", "stage_at", "value")
+SERVED: Final = ("purchase", "next_stage", "stage_at", "value")
+"""The outputs that the service names."""
+
+_COLUMNS: Final = ("p_purchase", "p_next", "p_lapse", "p_stay", "p_at", "expected_value")
+_NOT_ASKED: Final = dict.fromkeys(_COLUMNS)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """The forecast of pairs, in their order, and how each row came about."""
+    """The forecast of pairs, in their order, and how each row came about.
+
+    Attributes
+    ----------
+    stages : the stages' names; `stage` (n,) is an index, -1 where it is not known.
+    categories : (n,) of the pairs' brands; None where a brand has none.
+    status : (n,) of each row.
+    """
 
     forecast: Forecast
     stages: tuple[str, ...]
-    stage: tuple[str, ...]
+    stage: npt.NDArray[np.int64]
+    categories: Sequence[str | None]
     status: tuple[str, ...]
 
-    def columns(self, outputs: Collection[str]) -> dict[str, Any]:
-        """Return the asked outputs by the service's names; opted-out rows are null."""
-        hidden = np.array([status == "opted_out" for status in self.status], dtype=bool)
-        f, x = self.forecast, [str(day) for day in self.forecast.horizons]
+    @property
+    def hidden(self) -> npt.NDArray[np.bool_]:
+        """Which rows nothing may be said of."""
+        return np.array([status == "opted_out" for status in self.status], dtype=bool)
 
-        def by_horizon(values: Any) -> dict[str, list[float | None]]:
-            return {day: _listed(values[:, h], hidden) for h, day in enumerate(x)}
+    def only(self, row: int) -> "Answer":
+        """Return the answer of one row."""
+        f, rows = self.forecast, slice(row, row + 1)
+        one = Forecast(
+            f.horizons,
+            f.p_purchase[rows],
+            f.p_outcome[rows],
+            f.p_at[rows],
+            None if f.value is None else f.value[rows],
+            None if f.order_value is None else f.order_value[rows],
+        )
+        return Answer(one, self.stages, self.stage[rows], self.categories[rows], self.status[rows])
+
+    def columns(self, outputs: Collection[str]) -> dict[str, Any]:
+        """Return the asked outputs by the service's names; opted-out rows are unknown (NaN)."""
+        hidden, f = self.hidden, self.forecast
+        x = [str(day) for day in f.horizons]
+        some = bool(hidden.any())
+
+        def shown(values: Any) -> npt.NDArray[np.float64]:
+            return np.where(hidden, np.nan, values) if some else np.ascontiguousarray(values)
+
+        def by_horizon(values: Any) -> dict[str, Any]:
+            return {day: shown(values[:, h]) for h, day in enumerate(x)}
 
         def by_name(values: Any, names: Mapping[str, int]) -> dict[str, dict[str, Any]]:
             return {
-                day: {name: _listed(values[:, h, index], hidden) for name, index in names.items()}
+                day: {name: shown(values[:, h, index]) for name, index in names.items()}
                 for h, day in enumerate(x)
             }
 
-        found: dict[str, Any] = {
-            "stage": [None if h else s for s, h in zip(self.stage, hidden, strict=True)]
-        }
+        # The last name is that of -1.
+        names = (*self.stages, None)
+        at = np.where(hidden, -1, self.stage).tolist()
+        found: dict[str, Any] = {"stage": [names[index] for index in at], **_NOT_ASKED}
         if "purchase" in outputs:
             found["p_purchase"] = by_horizon(f.p_purchase)
         if "next_stage" in outputs:
@@ -58,11 +94,6 @@ class Answer:
             found["expected_value"] = by_horizon(nothing if f.value is None else f.value)
         found["status"] = list(self.status)
         return found
-
-
-def _listed(values: Any, hidden: Any) -> list[float | None]:
-    unknown = hidden | np.isnan(values)
-    return [None if no else value for value, no in zip(values.tolist(), unknown, strict=True)]
 
 
 class Scorer:
@@ -81,8 +112,15 @@ class Scorer:
         horizons: Sequence[int],
         as_of: int,
         opted_out: Collection[str] = (),
+        outputs: Collection[str] = OUTPUTS,
     ) -> Answer:
-        """Return the forecasts of pairs (user, brand) at `as_of` (microseconds)."""
+        """Return the forecasts of pairs (user, brand) at `as_of` (microseconds).
+
+        Raises
+        ------
+        StoreAwayError
+            The history store does not answer; `without_history` can.
+        """
         batch = self._batches.build(pairs, as_of)
         X, stage = self._features.values(batch)
         brands = [brand for _, brand in pairs]
@@ -91,17 +129,54 @@ class Scorer:
         categories = [self._category.get(brand) for brand in brands]
         met = met_rows(X, self.release.features)
         moments = Moments(X, stage.astype(np.int64), brands, categories, known, met)
-        names = self.release.model.stages
         return Answer(
-            self.release.model.predict(moments, horizons),
-            names,
-            tuple(names[index] for index in stage),
+            self.release.model.predict(moments, horizons, outputs),
+            self.release.model.stages,
+            moments.stage,
+            categories,
             tuple(
                 _status(user in opted_out, brand, both)
                 for (user, _), brand, both in zip(
                     pairs, known_brand.tolist(), known.tolist(), strict=True
                 )
             ),
+        )
+
+    def rehearse(self, pairs: int, horizons: Sequence[int]) -> Answer:
+        """Return the answer for so many made-up pairs that are taken as known ones.
+
+        All that an answer needs is compiled and in memory after it.
+        """
+        brands = self.release.brands.brand_ids or ("",)
+        asked = [("", brands[i % len(brands)]) for i in range(pairs)]
+        X, stage = self._features.values(self._batches.build(asked, 0))
+        categories = [self._category.get(brand) for _, brand in asked]
+        known = np.ones(pairs, dtype=bool)
+        moments = Moments(
+            X, stage.astype(np.int64), [brand for _, brand in asked], categories, known, known
+        )
+        self.release.model.predict(moments, horizons)
+        return self.without_history(asked, horizons)
+
+    def without_history(
+        self,
+        pairs: Sequence[tuple[str, str]],
+        horizons: Sequence[int],
+        opted_out: Collection[str] = (),
+    ) -> Answer:
+        """Return what the priors say of the pairs' cells, status `degraded`, stage not known."""
+        n = len(pairs)
+        no = np.zeros(n, dtype=bool)
+        brands = [brand for _, brand in pairs]
+        categories = [self._category.get(brand) for brand in brands]
+        X = np.full((n, len(self.release.features)), np.nan)
+        moments = Moments(X, np.zeros(n, dtype=np.int64), brands, categories, no, no)
+        return Answer(
+            self.release.model.predict(moments, horizons),
+            self.release.model.stages,
+            np.full(n, -1),
+            categories,
+            tuple("opted_out" if user in opted_out else "degraded" for user, _ in pairs),
         )
 
 

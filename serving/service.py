@@ -1,62 +1,32 @@
-"""The BentoML service: it translates, asks the scorer, and translates back."""
+"""The BentoML service: typed doors, and a fast one beside them, to one room."""
 
 import gc
 import os
-from collections.abc import Sequence
-from datetime import UTC, datetime
-from http import HTTPStatus
-from pathlib import Path
-from typing import Annotated, Final, Literal
+from collections.abc import Awaitable
+from typing import Any, Final, Self
 
 import bentoml
-from bentoml.exceptions import BentoMLException
-from pydantic import BaseModel, ConfigDict, Field
+from bentoml import IODescriptor
+from starlette.requests import Request
+from starlette.responses import Response
 
-from features.errors import ReleaseError, StagecastError
-from features.instants import datetime_of, micros_of, read_instant
-from models.release import champions, load_champion
+from features.errors import StagecastError
 from serving.addresses import is_loopback
 from serving.counted_paths import count_only
 from serving.discreet_logs import keep_logs_discreet
 from serving.doorway import Doorway
+from serving.fast_door import FastDoor
 from serving.launch import SETTINGS_VARIABLE
-from serving.opt_outs import OptOuts
-from serving.scorer import OUTPUTS, Scorer
+from serving.plain_problems import PlainProblems
+from serving.problems import Problem, RefusedError
+from serving.room import Room
+from serving.score_requests import ScoreAnswer, ScoreOneRequest, ScoreRequest
 from serving.settings import ServiceSettings
-from serving.stores import open_store
 from serving.ways import WAYS
 
-__all__ = ["ScoreAnswer", "Stagecast"]
+__all__ = ["Stagecast"]
 
-MOST_PAIRS: Final = 512
-
-Pair = tuple[Annotated[str, Field(min_length=1)], Annotated[str, Field(min_length=1)]]
-ByHorizon = dict[str, list[float | None]]
-ByHorizonAndStage = dict[str, dict[str, list[float | None]]]
-
-
-class ScoreAnswer(BaseModel):
-    """Columns in the order of the request's pairs; keys are horizons in days."""
-
-    model_config = ConfigDict(frozen=True)
-
-    release: str
-    as_of: str
-    request_id: str | None
-    stage: list[str | None]
-    p_purchase: ByHorizon | None = None
-    p_next: ByHorizonAndStage | None = None
-    p_lapse: ByHorizon | None = None
-    p_stay: ByHorizon | None = None
-    p_at: ByHorizonAndStage | None = None
-    expected_value: ByHorizon | None = None
-    status: list[str]
-
-
-class Refused(BentoMLException):  # type: ignore[misc]
-    """A request that cannot be answered, with the words of the command line."""
-
-    error_code = HTTPStatus.UNPROCESSABLE_ENTITY
+_JSON: Final = "application/json"
 
 
 def _settings() -> ServiceSettings:
@@ -69,6 +39,39 @@ def _settings() -> ServiceSettings:
 # BentoML asks for the number of workers, and below for the doorway, when it reads the class.
 _SETTINGS = _settings() if SETTINGS_VARIABLE in os.environ else None
 _WORKERS = _SETTINGS.serving.workers if _SETTINGS else 1
+_FAST = FastDoor()
+
+
+class OneRow(IODescriptor):  # type: ignore[misc]
+    """The body of one request as a batch of one, which BentoML can merge with others."""
+
+    rows: list[ScoreOneRequest]
+
+    @classmethod
+    async def from_http_request(cls, request: Request, serde: Any) -> Self:
+        """Return the batch of one."""
+        body = await request.body()
+        found: Self = cls.model_construct(rows=[ScoreOneRequest.model_validate_json(body or b"{}")])
+        return found
+
+    @classmethod
+    def model_json_schema(cls, *args: Any, **options: Any) -> dict[str, Any]:
+        """Return the schema of the body."""
+        return ScoreOneRequest.model_json_schema(*args, **options)
+
+
+class OneAnswer(IODescriptor):  # type: ignore[misc]
+    """The answer to one row of a batch."""
+
+    @classmethod
+    async def to_http_response(cls, obj: list[bytes | Problem], serde: Any) -> Response:
+        """Return the answer of the batch's only row."""
+        return _response(obj[0])
+
+    @classmethod
+    def model_json_schema(cls, *args: Any, **options: Any) -> dict[str, Any]:
+        """Return the schema of the answer."""
+        return ScoreAnswer.model_json_schema(*args, **options)
 
 
 @bentoml.service(
@@ -78,96 +81,63 @@ _WORKERS = _SETTINGS.serving.workers if _SETTINGS else 1
     # Tracing is always installed and costs more than an answer.
     tracing={"excluded_urls": ".*"},
 )
+@bentoml.asgi_app(_FAST, path="/fast")
 class Stagecast:
     """Forecasts of pairs from what their users did until now."""
 
     def __init__(self) -> None:
         keep_logs_discreet()
-        settings = _settings()
-        self._horizons = settings.horizons
-        self._zone = settings.time_zone
-        self._releases = Path(settings.releases)
-        folder = Path(settings.folder)
-        self._opt_outs = OptOuts(folder / settings.privacy.opt_outs)
-        self._store = open_store(settings.store, folder, settings.time_zone, write=False)
-        self._load()
-        # Loading has compiled the trees, to check them. Compile and warm the rest before the first
-        # caller waits; then let no collection stop an answer.
-        self._scorer.score([("", "")], self._horizons, 0)
+        self._room = Room(_settings())
+        _FAST.routes = {"/fast/v1/score": (ScoreRequest, self._room.score)}
+        # Everything is compiled and warm: let no collection stop an answer.
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 50, 100)
 
+    @bentoml.on_shutdown  # type: ignore[untyped-decorator]
+    def close(self) -> None:
+        """Let go of the store."""
+        self._room.close()
+
     @bentoml.api(route="/v1/score")  # type: ignore[untyped-decorator]
-    def score(
-        self,
-        pairs: Annotated[list[Pair], Field(min_length=1, max_length=MOST_PAIRS)],
-        horizons: Annotated[list[int], Field(min_length=1, max_length=64)] | None = None,
-        outputs: list[Literal["purchase", "next_stage", "stage_at", "value"]] | None = None,
-        as_of: str | None = None,
-        request_id: Annotated[str, Field(max_length=256)] | None = None,
-    ) -> ScoreAnswer:
+    async def score(self, request: ScoreRequest, /) -> ScoreAnswer:
         """Forecast 1 to 512 pairs (user, brand), in their order, from events before `as_of`."""
-        scorer = self._current()
-        asked = _checked_horizons(horizons or self._horizons, scorer.release.max_horizon)
-        instant = self._instant(as_of)
-        try:
-            answer = scorer.score(pairs, asked, instant, self._opt_outs.ids())
-        except StagecastError as error:
-            raise Refused(str(error)) from error
-        return ScoreAnswer(
-            release=scorer.release.name,
-            request_id=request_id,
-            as_of=datetime_of(instant).isoformat(),
-            **answer.columns(outputs or OUTPUTS),
-        )
+        return await _answered(self._room.score(request))  # type: ignore[return-value]
 
-    def _load(self) -> None:
-        self._crowned = champions(self._releases)
-        self._scorer = Scorer(load_champion(self._releases), self._store)
+    @bentoml.api(  # type: ignore[untyped-decorator]
+        route="/v1/score_one",
+        input_spec=OneRow,
+        output_spec=OneAnswer,
+        batchable=True,
+        max_batch_size=256,
+        max_latency_ms=1000,
+    )
+    async def score_one(self, rows: list[ScoreOneRequest]) -> list[bytes | Problem]:
+        """Forecast one pair; requests that come together are computed together."""
+        return await self._room.score_each(rows)
 
-    def _current(self) -> Scorer:
-        """Return the champion's scorer; a new champion takes over, a broken one does not."""
-        crowned = champions(self._releases)
-        if crowned != self._crowned:
-            try:
-                self._load()
-            except ReleaseError:
-                self._crowned = crowned
-        return self._scorer
 
-    def _instant(self, as_of: str | None) -> int:
-        if as_of is None:
-            micros = micros_of(datetime.now(tz=UTC))
-        else:
-            try:
-                micros = read_instant(as_of, self._zone)
-                # In the far past or future a zone can lead out of the calendar.
-                datetime_of(micros)
-            except (ValueError, OverflowError) as error:
-                raise Refused(
-                    f"as_of: {as_of!r} is no instant; write one like "
-                    "2025-06-30T18:00:00Z, or a date."
-                ) from error
-        try:
-            self._store.check_as_of(micros)
-        except StagecastError as error:
-            raise Refused(str(error)) from error
-        return micros
+async def _answered(answer: Awaitable[bytes]) -> Response:
+    """Return the room's bytes as they are: every door gives the same."""
+    try:
+        return _response(await answer)
+    except RefusedError as refused:
+        return _response(refused.problem)
+
+
+def _response(answer: bytes | Problem) -> Response:
+    if isinstance(answer, bytes):
+        return Response(answer, media_type=_JSON)
+    headers = {name.decode(): value.decode() for name, value in answer.response_headers()}
+    return Response(answer.body, answer.status, headers)
 
 
 # Without settings nothing is served: the service's first line refuses to start.
 if _SETTINGS:
     count_only(frozenset(WAYS))
+    Stagecast.add_asgi_middleware(PlainProblems)  # type: ignore[attr-defined]
     Stagecast.add_asgi_middleware(  # type: ignore[attr-defined]
         Doorway,
         keys=str(_SETTINGS.keys),
         keys_needed=not is_loopback(_SETTINGS.serving.host),
     )
-
-
-def _checked_horizons(horizons: Sequence[int], most: int) -> tuple[int, ...]:
-    for x in horizons:
-        if not 1 <= x <= most:
-            raise Refused(f"horizons: {x}; the release answers 1 to {most} days.")
-    return tuple(dict.fromkeys(horizons))

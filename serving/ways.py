@@ -69,6 +69,7 @@ _EVENTS: Final = Way(
 
 WAYS: Final[Mapping[str, Way]] = {
     "/v1/score": _PAIRS,
+    "/fast/v1/score": _PAIRS,
     "/v1/score_one": Way(Scope.SCORE),
     "/v1/bid": _PAIRS,
     "/v1/events": _EVENTS,

@@ -303,7 +303,7 @@ def test_health_metrics_and_schema_answer(service):
         assert service.client.get(path).status_code == 200, path
 
 
-def test_a_new_champion_answers_at_once_and_so_does_the_former_after_a_rollback(service):
+def test_a_new_champion_answers_soon_and_so_does_the_former_after_a_rollback(service):
     releases, release = service.world.releases, service.world.release
 
     def named() -> str:
@@ -314,14 +314,22 @@ def test_a_new_champion_answers_at_once_and_so_does_the_former_after_a_rollback(
     (other / "release.json").write_text(
         about.replace(f'"name": "{release}"', '"name": "other"', 1), encoding="utf-8"
     )
+
+    def until(name: str) -> bool:
+        end = time.monotonic() + 10
+        while named() != name and time.monotonic() < end:
+            time.sleep(0.05)
+        return named() == name
+
     assert named() == release
     set_champion(releases, "other")
-    assert named() == "other"
+    assert until("other")
     assert uncrown(releases) == release
-    assert named() == release
+    assert until(release)
     # One that is broken does not take over, and stops nobody.
     (other / "purchase.txt").write_text("cut", encoding="utf-8")
     set_champion(releases, "other")
+    time.sleep(1.5)
     assert named() == release
     assert champions(releases) == [release, "other"]
     uncrown(releases)
