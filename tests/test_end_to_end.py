@@ -1,116 +1,43 @@
 """From a log to answers over HTTP: a real service, whose numbers are those of the batch."""
 
-import contextlib
-import os
 import shutil
-import signal
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import pandas as pd
 import pytest
 
 from models.release import champions, set_champion, uncrown
 from tests.random_logs import micros
-from tests.worlds import ROOT, TrainedWorld, stagecast
+from tests.services import Service, gone, is_ready, members, serving, until
+from tests.worlds import TrainedWorld, stagecast
 
 HORIZONS = (1, 7, 30, 60, 90)
 STAGES = ("awareness", "interest", "true_interest", "purchase", "share")
-PATIENCE = 90.0
 
 
 @dataclass(frozen=True)
-class Service:
-    """A running service of a world: its process, and how to ask it."""
+class Served(Service):
+    """A running service of a world."""
 
     world: TrainedWorld
-    process: subprocess.Popen[bytes]
-    client: httpx.Client
-
-    def ask(self, pairs: Any, **more: Any) -> httpx.Response:
-        return self.client.post("/v1/score", json={"pairs": pairs, **more})
-
-    def answer(self, pairs: Any, **more: Any) -> dict[str, Any]:
-        response = self.ask(pairs, **more)
-        assert response.status_code == 200, response.text
-        found = response.json()
-        assert isinstance(found, dict)
-        return found
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
-def is_ready(client: httpx.Client) -> bool:
-    with contextlib.suppress(httpx.TransportError):
-        return client.get("/readyz").status_code == 200
-    return False
-
-
-def members(group: int) -> list[int]:
-    """Return the processes of a group that still live."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
-            if int(fields[2]) == group and fields[0] != "Z":
-                found.append(int(entry.name))
-    return found
-
-
-def gone(group: int, within: float) -> bool:
-    end = time.monotonic() + within
-    while members(group) and time.monotonic() < end:
-        time.sleep(0.1)
-    return not members(group)
 
 
 @pytest.fixture(scope="module")
-def service(world: TrainedWorld, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def service(world: TrainedWorld, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     mine = world.copied_to(tmp_path_factory.mktemp("served") / "a copy")
-    port = free_port()
-    with mine.config.open("a", encoding="utf-8") as config:
-        config.write(f"\n[serving]\nport = {port}\n")
     ingested = stagecast("ingest", mine.config, mine.folder / "events.parquet")
     assert ingested.code == 0, ingested.err
     (mine.folder / "opt_outs.txt").write_text("u0000003\n", encoding="utf-8")
-    log = mine.folder / "service.log"
-    with (
-        log.open("wb") as output,
-        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client,
-    ):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "stagecast.command_line", "serve", mine.config.name],
-            # Neither the checkout nor the configuration's folder is where a service must start.
-            cwd=mine.folder, env=os.environ | {"PYTHONPATH": str(ROOT)},
-            stdout=output, stderr=output, start_new_session=True,
-        )  # fmt: skip
-        try:
-            end = time.monotonic() + PATIENCE
-            while not is_ready(client):
-                assert process.poll() is None, log.read_text()
-                assert time.monotonic() < end, log.read_text()
-                time.sleep(0.2)
-            yield Service(mine, process, client)
-        finally:
-            process.terminate()
-            if not gone(process.pid, 20):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait(20)
+    with serving(mine.config) as running:
+        yield Served(running.process, running.log, running.client, mine)
 
 
 @pytest.fixture(scope="module")
-def pairs(service: Service) -> list[list[str]]:
+def pairs(service: Served) -> list[list[str]]:
     """Known pairs, pairs that never met, strangers, and some of them twice, in no order."""
     log = pd.read_parquet(service.world.folder / "events.parquet")
     log = log[micros(log.occurred_at) < service.world.instant()]
@@ -315,17 +242,11 @@ def test_a_new_champion_answers_soon_and_so_does_the_former_after_a_rollback(ser
         about.replace(f'"name": "{release}"', '"name": "other"', 1), encoding="utf-8"
     )
 
-    def until(name: str) -> bool:
-        end = time.monotonic() + 10
-        while named() != name and time.monotonic() < end:
-            time.sleep(0.05)
-        return named() == name
-
     assert named() == release
     set_champion(releases, "other")
-    assert until("other")
+    assert until(lambda: named() == "other")
     assert uncrown(releases) == release
-    assert until(release)
+    assert until(lambda: named() == release)
     # One that is broken does not take over, and stops nobody.
     (other / "purchase.txt").write_text("cut", encoding="utf-8")
     set_champion(releases, "other")

@@ -1,12 +1,8 @@
 """The service behind its doorway: a real process, asked over HTTP, whose log tells nothing."""
 
 import contextlib
-import os
 import re
-import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,8 +15,8 @@ from features.errors import ConfigError
 from serving.addresses import is_loopback
 from serving.launch import launch
 from serving.settings import PrivacySettings, ServiceSettings, ServingSettings, StoreSettings
-from tests.test_end_to_end import PATIENCE, free_port, gone, is_ready
-from tests.worlds import ROOT, TrainedWorld, refusal, stagecast
+from tests.services import serving
+from tests.worlds import TrainedWorld, refusal, stagecast
 
 SECRET = re.compile(r"stagecast_[0-9a-f]{12}_[A-Za-z0-9_-]{20,}")
 USER, BRAND = "a-very-secret-user", "a-very-secret-brand"
@@ -48,36 +44,12 @@ class Guarded:
 @pytest.fixture(scope="module")
 def guarded(integers: TrainedWorld, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     mine = integers.copied_to(tmp_path_factory.mktemp("guarded") / "a copy")
-    port = free_port()
-    with mine.config.open("a", encoding="utf-8") as config:
-        config.write(f"\n[serving]\nport = {port}\n")
     for command in (("ingest", mine.config, mine.folder / "events.parquet"),
                     ("keys", mine.config, "add", "bidder", "--scope", "score")):  # fmt: skip
         done = stagecast(*command)
         assert done.code == 0, done.err
-    secret = done.out.strip()
-    log = mine.folder / "service.log"
-    with (
-        log.open("wb") as output,
-        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client,
-    ):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "stagecast.command_line", "serve", mine.config],
-            cwd=mine.folder, env=os.environ | {"PYTHONPATH": str(ROOT)},
-            stdout=output, stderr=output, start_new_session=True,
-        )  # fmt: skip
-        try:
-            end = time.monotonic() + PATIENCE
-            while not is_ready(client):
-                assert process.poll() is None, log.read_text()
-                assert time.monotonic() < end, log.read_text()
-                time.sleep(0.2)
-            yield Guarded(mine.config, log, client, secret)
-        finally:
-            process.terminate()
-            if not gone(process.pid, 20):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait(20)
+    with serving(mine.config) as running:
+        yield Guarded(mine.config, running.log, running.client, done.out.strip())
 
 
 def test_with_a_key_it_answers_and_without_one_also_on_this_machine_it_does_not(guarded):

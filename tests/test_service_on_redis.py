@@ -1,19 +1,17 @@
 """A running service whose histories are in Redis answers as from LMDB, and outlives its server."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
 
-import httpx
 import orjson
 import pytest
 
 from serving.scorer import SERVED, Scorer
 from tests.places import lmdb_place
 from tests.redis_servers import RedisServer
-from tests.test_end_to_end import PATIENCE, free_port, gone, is_ready
+from tests.services import serving, until
 from tests.worlds import ROOT, stagecast
 
 pytestmark = pytest.mark.needs("redis")
@@ -34,38 +32,20 @@ def server():
 def served(integers, server, tmp_path):
     """A world whose service runs: the world, a client, and what the service said."""
     world = integers.copied_to(tmp_path / "a copy")
-    port = free_port()
     with world.config.open("a", encoding="utf-8") as config:
         config.write(
             f'[store]\nurl = "{server.url}"\npassword_env = "REDIS_PASSWORD"\ntimeout_ms = 2000\n'
-            f"[serving]\nport = {port}\n"
         )
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "REDIS_PASSWORD": SECRET}
-    environment["PYTHONPATH"] += os.pathsep + os.environ.get("PYTHONPATH", "")
-    command = [sys.executable, "-m", "stagecast.command_line"]
+    environment = {"REDIS_PASSWORD": SECRET}
     done = subprocess.run(
-        [*command, "ingest", world.config, world.folder / "events.parquet"],
-        env=environment, capture_output=True, text=True, timeout=120,
+        [sys.executable, "-m", "stagecast.command_line", "ingest", world.config,
+         world.folder / "events.parquet"],
+        env=os.environ | environment | {"PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert f"stored in {server.url}; 0 were there already" in done.stdout, done.stderr
-    log = world.folder / "service.log"
-    with log.open("wb") as output, httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
-        process = subprocess.Popen(
-            [*command, "serve", world.config], cwd=world.folder, env=environment,
-            stdout=output, stderr=output, start_new_session=True,
-        )  # fmt: skip
-        try:
-            end = time.monotonic() + PATIENCE
-            while not is_ready(client):
-                assert process.poll() is None, log.read_text()
-                assert time.monotonic() < end, log.read_text()
-                time.sleep(0.2)
-            yield world, client, log
-        finally:
-            process.terminate()
-            if not gone(process.pid, 20):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait(20)
+    with serving(world.config, environment=environment) as running:
+        yield world, running.client, running.log
 
 
 def from_lmdb(world, tmp_path, pairs, horizons):
@@ -103,8 +83,6 @@ def test_the_service_answers_from_redis_as_from_lmdb_and_goes_on_when_it_is_back
         assert set(found.json()["status"]) == {"degraded"}
         assert time.monotonic() - begun < 10
     server.start()
-    end = time.monotonic() + 10
-    while "degraded" in answer().json()["status"] and time.monotonic() < end:
-        time.sleep(0.1)
+    assert until(lambda: "degraded" not in answer().json()["status"])
     assert columns(answer()) == expected
     assert SECRET not in log.read_text()
