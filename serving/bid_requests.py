@@ -79,6 +79,10 @@ class BidRequest(BaseModel):
     as_of: str | None = Field(
         default=None, description="The instant of the forecast, or a date; now if null."
     )
+    deadline_ms: Annotated[int, Field(strict=True, ge=1, le=60_000)] | None = Field(
+        default=None,
+        description="How long the caller waits; that of the configuration where it is shorter.",
+    )
     request_id: Annotated[str, Field(max_length=256)] | None = Field(
         default=None, description="Comes back with the answer."
     )

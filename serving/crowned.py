@@ -3,24 +3,42 @@
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 from features.errors import StagecastError
-from models.release import champions, load_champion
+from models.release import Release, champions, load_champion
+from serving.bids import Bidder
 from serving.history_store import HistoryStore
 from serving.scorer import Scorer
 
-__all__ = ["Crowned"]
+__all__ = ["Champion", "Crowned"]
 
 LOOK_SECONDS: Final = 0.5
 
 _logger = logging.getLogger("stagecast.serving")
 
 
+@dataclass(frozen=True)
+class Champion:
+    """What answers for one release."""
+
+    scorer: Scorer
+    bidder: Bidder
+
+    @property
+    def release(self) -> Release:
+        """The release."""
+        return self.scorer.release
+
+
+Warm = Callable[[Champion], None]
+
+
 class Crowned:
-    """The scorer of the release that answers; another takes over in one step.
+    """The release that answers; another takes over in one step.
 
     A context manager, whose thread looks for a new champion. One that is broken is refused and
     said in the log, and the old one goes on.
@@ -28,11 +46,11 @@ class Crowned:
     Parameters
     ----------
     releases : the folder of releases.
-    warm : called with a scorer before it takes over: it should ask it everything that callers do.
+    warm : called with a champion before it takes over: it should ask all that callers do.
 
     Attributes
     ----------
-    scorer : of the release that answers. Read it once for each request.
+    champion : of the release that answers. Read it once for each request.
 
     Raises
     ------
@@ -40,10 +58,12 @@ class Crowned:
         There is no champion to begin with, or it is broken.
     """
 
-    def __init__(self, releases: Path, store: HistoryStore, warm: Callable[[Scorer], None]) -> None:
+    def __init__(
+        self, releases: Path, store: HistoryStore, warm: Callable[[Champion], None]
+    ) -> None:
         self._releases, self._store, self._warm = releases, store, warm
         self._crowned = champions(releases)
-        self.scorer = self._loaded()
+        self.champion = self._loaded()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="champion", daemon=True)
 
@@ -67,13 +87,14 @@ class Crowned:
             return
         self._crowned = crowned
         # Without any, nobody was there to take over: whoever answers goes on.
-        if crowned and crowned[-1] != self.scorer.release.name:
-            self.scorer = self._loaded()
+        if crowned and crowned[-1] != self.champion.release.name:
+            self.champion = self._loaded()
 
-    def _loaded(self) -> Scorer:
-        scorer = Scorer(load_champion(self._releases), self._store)
-        self._warm(scorer)
-        return scorer
+    def _loaded(self) -> Champion:
+        release = load_champion(self._releases)
+        found = Champion(Scorer(release, self._store), Bidder(release))
+        self._warm(found)
+        return found
 
     def _watch(self) -> None:
         while not self._stop.wait(LOOK_SECONDS):

@@ -5,10 +5,13 @@ A request comes in as its type, and goes out as the bytes of its answer.
 
 from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
+from os import getpid
 from pathlib import Path
+from socket import gethostname
 from time import monotonic
 from typing import Any, Final, TypeVar
 
@@ -17,7 +20,10 @@ import orjson
 from features.errors import BusyError, RequestError, StagecastError, StoreAwayError
 from features.instants import datetime_of, micros_of, read_instant
 from models.release import Release
-from serving.crowned import Crowned
+from serving.bid_requests import BidRequest
+from serving.bids import BidRows, at_own_horizon
+from serving.crowned import Champion, Crowned
+from serving.decision_log import Decision, DecisionLog
 from serving.opt_outs import OptOuts
 from serving.problems import Problem, RefusedError, busy
 from serving.score_requests import MOST_PAIRS, ScoreOneRequest, ScoreRequest
@@ -29,6 +35,8 @@ from serving.turns import Turns
 __all__ = ["Room"]
 
 T = TypeVar("T")
+_BID_FOR: Final = ("purchase", "value", "order_value")
+_KEPT: Final = ("horizon", "p_purchase", "p_purchase_adjusted", "bid")
 _Answered = tuple[str, int, Answer, Collection[str]]
 
 _AWAY_SECONDS: Final = 0.25
@@ -55,13 +63,18 @@ class Room:
         self._store = open_store(store, folder, settings.time_zone, write=False)
         self._turns, self._deadline_ms = Turns(), deadline
         self._earliest, self._away_until = (-1.0, 0), 0.0
+        kept = settings.serving.decisions
+        worker = f"{gethostname()}-{getpid()}"
+        self._decisions = None if kept is None else DecisionLog(folder / kept, worker)
         self._crowned = Crowned(Path(settings.releases), self._store, self._warm)
         self._open = ExitStack()
         self._open.enter_context(self._store)
         self._open.enter_context(self._crowned)
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Let go of everything; decisions are written first."""
+        if self._decisions is not None:
+            self._decisions.close()
         self._open.close()
 
     async def score(self, request: ScoreRequest) -> bytes:
@@ -73,6 +86,11 @@ class Room:
             With the problem that the caller has to be told.
         """
         work = partial(self._score, request)
+        return await self._in_turn(work, len(request.pairs), request.deadline_ms)
+
+    async def bid(self, request: BidRequest) -> bytes:
+        """Return the answer to `/v1/bid`; `RefusedError` as for `score`."""
+        work = partial(self._bid, request)
         return await self._in_turn(work, len(request.pairs), request.deadline_ms)
 
     async def score_each(self, requests: Sequence[ScoreOneRequest]) -> list[bytes | Problem]:
@@ -108,6 +126,43 @@ class Room:
         release, instant, answer, outputs = self._answer(request.pairs, *map(_hashable, asked))
         return _bytes(release, instant, request.request_id, answer, outputs)
 
+    def _bid(self, request: BidRequest) -> bytes:
+        champion, now = self._crowned.champion, self._now()
+        instant = now if request.as_of is None else self._instant(request.as_of)
+        users, brands = zip(*request.pairs, strict=True)
+        horizons = champion.bidder.horizons_of(brands)
+        if request.horizon is not None:
+            horizons = [*_checked_horizons([request.horizon], champion.release)] * len(brands)
+        asked = tuple(sorted(set(horizons)))
+        answer = self._fresh(champion.scorer, request.pairs, asked, instant, _BID_FOR)
+        f = answer.forecast
+        rows = BidRows(
+            brands,
+            # Where the stage is not known, the pair is in no cell.
+            [name or "" for name in answer.stage_names],
+            horizons,
+            at_own_horizon(f.p_purchase, asked, horizons),
+            f.order_value,
+            None if f.value is None else at_own_horizon(f.value, asked, horizons),
+            answer.hidden,
+        )
+        columns = champion.bidder.price(rows, request.terms)
+        if self._decisions is not None:
+            kept = {"brand": brands, **{name: columns[name] for name in _KEPT}}
+            self._decisions.add(
+                Decision(
+                    now, request.request_id, champion.release.name, instant, users, answer.status,
+                    kept, asdict(request.terms),
+                )
+            )  # fmt: skip
+        said = {
+            **_about(champion.release.name, instant, request.request_id),
+            "note": champion.bidder.said,
+            **columns,
+            "status": answer.status,
+        }
+        return orjson.dumps(said)
+
     def _answer(
         self,
         pairs: Sequence[tuple[str, str]],
@@ -115,7 +170,7 @@ class Room:
         outputs: tuple[str, ...] | None,
         as_of: str | None,
     ) -> _Answered:
-        scorer = self._crowned.scorer
+        scorer = self._crowned.champion.scorer
         asked = _checked_horizons(horizons or self._horizons, scorer.release)
         instant, named = self._instant(as_of), outputs or SERVED
         answer = self._fresh(scorer, pairs, asked, instant, named)
@@ -150,7 +205,7 @@ class Room:
 
     def _instant(self, as_of: str | None) -> int:
         if as_of is None:
-            return micros_of(datetime.now(tz=UTC))
+            return self._now()
         try:
             micros = read_instant(as_of, self._zone)
             # In the far past or future a zone can lead out of the calendar.
@@ -161,10 +216,13 @@ class Room:
             ) from error
         return micros
 
-    def _warm(self, scorer: Scorer) -> None:
+    def _now(self) -> int:
+        return micros_of(datetime.now(tz=UTC))
+
+    def _warm(self, champion: Champion) -> None:
         """Let everything that a caller can ask for be compiled and be in memory."""
         for pairs in (1, 64, MOST_PAIRS):
-            _bytes("", 0, None, scorer.rehearse(pairs, self._horizons), SERVED)
+            _bytes("", 0, None, champion.scorer.rehearse(pairs, self._horizons), SERVED)
 
 
 def _alike(requests: Sequence[ScoreOneRequest]) -> dict[tuple[Any, ...], list[int]]:
@@ -174,6 +232,11 @@ def _alike(requests: Sequence[ScoreOneRequest]) -> dict[tuple[Any, ...], list[in
         asked = request.horizons, request.outputs, request.as_of
         found.setdefault(tuple(map(_hashable, asked)), []).append(place)
     return found
+
+
+def _about(release: str, instant: int, request_id: str | None) -> dict[str, Any]:
+    as_of = datetime_of(instant).isoformat()
+    return {"release": release, "as_of": as_of, "request_id": request_id}
 
 
 def _hashable(value: Any) -> Any:
@@ -192,10 +255,5 @@ def _checked_horizons(horizons: Sequence[int], release: Release) -> tuple[int, .
 def _bytes(
     release: str, instant: int, request_id: str | None, answer: Answer, outputs: Collection[str]
 ) -> bytes:
-    said = {
-        "release": release,
-        "as_of": datetime_of(instant).isoformat(),
-        "request_id": request_id,
-        **answer.columns(outputs),
-    }
+    said = {**_about(release, instant, request_id), **answer.columns(outputs)}
     return orjson.dumps(said, option=orjson.OPT_SERIALIZE_NUMPY)

@@ -41,6 +41,13 @@ class Answer:
     status: tuple[str, ...]
 
     @property
+    def stage_names(self) -> list[str | None]:
+        """The stages' names, (n,); None where it is not known."""
+        # The last name is that of -1.
+        names = (*self.stages, None)
+        return [names[index] for index in self.stage.tolist()]
+
+    @property
     def hidden(self) -> npt.NDArray[np.bool_]:
         """Which rows nothing may be said of."""
         return np.array([status == "opted_out" for status in self.status], dtype=bool)
@@ -76,10 +83,8 @@ class Answer:
                 for h, day in enumerate(x)
             }
 
-        # The last name is that of -1.
-        names = (*self.stages, None)
-        at = np.where(hidden, -1, self.stage).tolist()
-        found: dict[str, Any] = {"stage": [names[index] for index in at], **_NOT_ASKED}
+        stage = [None if h else s for s, h in zip(self.stage_names, hidden.tolist(), strict=True)]
+        found: dict[str, Any] = {"stage": stage, **_NOT_ASKED}
         if "purchase" in outputs:
             found["p_purchase"] = by_horizon(f.p_purchase)
         if "next_stage" in outputs:

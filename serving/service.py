@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from features.errors import StagecastError
 from serving.addresses import is_loopback
+from serving.bid_requests import BidAnswer, BidRequest
 from serving.counted_paths import count_only
 from serving.discreet_logs import keep_logs_discreet
 from serving.doorway import Doorway
@@ -88,7 +89,10 @@ class Stagecast:
     def __init__(self) -> None:
         keep_logs_discreet()
         self._room = Room(_settings())
-        _FAST.routes = {"/fast/v1/score": (ScoreRequest, self._room.score)}
+        _FAST.routes = {
+            "/fast/v1/score": (ScoreRequest, self._room.score),
+            "/fast/v1/bid": (BidRequest, self._room.bid),
+        }
         # Everything is compiled and warm: let no collection stop an answer.
         gc.collect()
         gc.freeze()
@@ -103,6 +107,11 @@ class Stagecast:
     async def score(self, request: ScoreRequest, /) -> ScoreAnswer:
         """Forecast 1 to 512 pairs (user, brand), in their order, from events before `as_of`."""
         return await _answered(self._room.score(request))  # type: ignore[return-value]
+
+    @bentoml.api(route="/v1/bid")  # type: ignore[untyped-decorator]
+    async def bid(self, request: BidRequest, /) -> BidAnswer:
+        """Bid for 1 to 512 pairs; everything that went into a bid is in the answer."""
+        return await _answered(self._room.bid(request))  # type: ignore[return-value]
 
     @bentoml.api(  # type: ignore[untyped-decorator]
         route="/v1/score_one",

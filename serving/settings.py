@@ -19,6 +19,7 @@ class ServingSettings(BaseModel):
     workers: int = Field(default=1, ge=1, le=64)
     deadline_ms: int = Field(default=50, ge=1, le=60_000)
     keys: str = "keys.toml"
+    decisions: str | None = None
 
 
 class PrivacySettings(BaseModel):

@@ -72,6 +72,7 @@ WAYS: Final[Mapping[str, Way]] = {
     "/fast/v1/score": _PAIRS,
     "/v1/score_one": Way(Scope.SCORE),
     "/v1/bid": _PAIRS,
+    "/fast/v1/bid": _PAIRS,
     "/v1/events": _EVENTS,
     "/v1/opt_out": Way(Scope.INGEST),
 }
