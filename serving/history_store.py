@@ -1,7 +1,7 @@
 """The history store: every user's events, packed, wherever they are kept.
 
-What `HistoryStore.append` returned from is stored, as safely as the store at hand can say; each
-read sees the newest commit.
+What `HistoryStore.append` or `HistoryStore.commit` returned from is stored, as safely as the store
+at hand can say; each read sees the newest commit.
 """
 
 from abc import ABC, abstractmethod
@@ -19,7 +19,7 @@ from features.vocabulary import MICROSECONDS_PER_DAY
 from serving.dictionaries import Dictionaries, Dictionary
 from serving.event_batches import EPOCH, EventBatch
 from serving.joined_rows import distinct_users, spans
-from serving.merging import Appended
+from serving.merging import Appended, Committed
 from serving.store_state import State
 from serving.stored_attributes import StoredAttributes
 
@@ -74,6 +74,10 @@ class HistoryStore(ABC):
         return np.frombuffer(joined, dtype=RECORD), start, end
 
     def append(self, events: EventBatch) -> Appended:
+        """Store a batch in one commit, as `commit` does, and return the counts alone."""
+        return self.commit(events).appended
+
+    def commit(self, events: EventBatch) -> Committed:
         """Store a batch in one commit; when this returns, it is stored.
 
         Raises
@@ -84,7 +88,9 @@ class HistoryStore(ABC):
             The store does not answer. Whether the batch was stored is not known, but it was as a
             whole or not at all, and may be sent again.
         """
-        return self._commit(events) if len(events) else Appended(0, 0, 0)
+        if not len(events):
+            return Committed(Appended(0, 0, 0), np.empty(0, dtype=np.int64))
+        return self._commit(events)
 
     @property
     def brands(self) -> Dictionary:
@@ -145,7 +151,7 @@ class HistoryStore(ABC):
         """
 
     @abstractmethod
-    def _commit(self, events: EventBatch) -> Appended:
+    def _commit(self, events: EventBatch) -> Committed:
         """Store what `build_change` makes of a batch, whole or not at all."""
 
     @abstractmethod

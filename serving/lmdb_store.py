@@ -14,7 +14,7 @@ from serving.event_batches import EventBatch
 from serving.growing_map import FIRST_SIZE, GrowingMap, key_of
 from serving.history_store import HistoryStore
 from serving.lmdb_attributes import LmdbAttributes
-from serving.merging import Appended, build_change
+from serving.merging import Committed, build_change
 from serving.store_state import State, build_header, check_header
 
 __all__ = ["LmdbStore"]
@@ -81,13 +81,13 @@ class LmdbStore(HistoryStore):
             found = [transaction.get(key_of(user), b"", self._histories) for user in users]
             return bytearray().join(found), [len(value) for value in found]
 
-    def _commit(self, events: EventBatch) -> Appended:
-        appended = self._map.write(lambda transaction: self._append(transaction, events))
+    def _commit(self, events: EventBatch) -> Committed:
+        committed = self._map.write(lambda transaction: self._append(transaction, events))
         with self._map.reading() as transaction:
             self._refresh(transaction)
-        return appended
+        return committed
 
-    def _append(self, transaction: Any, events: EventBatch) -> Appended:
+    def _append(self, transaction: Any, events: EventBatch) -> Committed:
         self._refresh(transaction)
         before = self._state_in(transaction)
         keys = [key_of(user) for user in events.user_id.distinct]
@@ -98,7 +98,7 @@ class LmdbStore(HistoryStore):
             cursor.putmulti((keys[user], history) for user, history in change.histories)
         if change.state != before:
             self._put_state(transaction, change.state)
-        return change.appended
+        return change.committed
 
     def _refresh(self, transaction: Any) -> None:
         """Read the codes that any process has added since."""

@@ -12,7 +12,7 @@ from serving.dictionaries import Dictionaries
 from serving.event_batches import EventBatch, Texts
 from serving.store_state import State
 
-__all__ = ["Appended", "Change", "Merged", "build_change", "merge_users"]
+__all__ = ["Appended", "Change", "Committed", "Merged", "build_change", "merge_users"]
 
 Ints = npt.NDArray[np.int64]
 Records = npt.NDArray[Any]
@@ -30,6 +30,19 @@ class Appended(NamedTuple):
         return Appended(*(a + b for a, b in zip(self, other, strict=True)))
 
 
+class Committed(NamedTuple):
+    """What one commit took of a batch.
+
+    Attributes
+    ----------
+    too_old : shape (n_too_old,); the batch's rows that are too old to keep, rising. They are of
+        this very commit: what is kept may be less by the time that anybody asks again.
+    """
+
+    appended: Appended
+    too_old: Ints
+
+
 @dataclass(frozen=True)
 class Merged:
     """What a batch makes of the histories.
@@ -42,7 +55,7 @@ class Merged:
 
     histories: Iterator[tuple[int, memoryview]]
     growth: int
-    appended: Appended
+    committed: Committed
 
 
 @dataclass(frozen=True)
@@ -61,7 +74,7 @@ class Change:
     histories: Iterator[tuple[int, memoryview]]
     state: State
     growth: int
-    appended: Appended
+    committed: Committed
 
 
 def build_change(
@@ -89,7 +102,7 @@ def build_change(
         merged.histories,
         replace(state, rows=before.rows + merged.growth),
         merged.growth,
-        merged.appended,
+        merged.committed,
     )
 
 
@@ -132,7 +145,7 @@ def merge_users(old: Sequence[bytes], new: Records, user: Ints, kept_since: int 
         if kept_since is None
         else (both["occurred_at"] >= kept_since)
     )
-    too_old = int((is_new & ~kept).sum())
+    too_old = np.flatnonzero(~kept[n_old:])
     first = kept.copy()
     first[kept] = _firsts(both[kept], whose[kept], is_new[kept])
     stored = int((first & is_new).sum())
@@ -140,9 +153,9 @@ def merge_users(old: Sequence[bytes], new: Records, user: Ints, kept_since: int 
     changed[whose[is_new & first]] = True
     changed[whose[~is_new & ~first]] = True
     chosen = first & changed[whose]
-    appended = Appended(stored, len(new) - stored - too_old, too_old)
+    appended = Appended(stored, len(new) - stored - len(too_old), len(too_old))
     histories = _packed(both[chosen], whose[chosen], np.flatnonzero(changed))
-    return Merged(histories, int(first.sum()) - n_old, appended)
+    return Merged(histories, int(first.sum()) - n_old, Committed(appended, too_old))
 
 
 def _firsts(records: Records, whose: Ints, is_new: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final
 from features.errors import StoreAwayError, StoreError
 from serving.event_batches import EventBatch
 from serving.history_store import HistoryStore
-from serving.merging import Appended, Change, build_change
+from serving.merging import Change, Committed, build_change
 from serving.redis_attributes import RedisAttributes
 from serving.redis_codes import RedisCodes
 from serving.redis_keys import RedisKeys
@@ -97,7 +97,7 @@ class RedisStore(HistoryStore):
         histories = [history or b"" for history in found[2:]]
         return bytearray().join(histories), [len(history) for history in histories]
 
-    def _commit(self, events: EventBatch) -> Appended:
+    def _commit(self, events: EventBatch) -> Committed:
         if not self._may_write:
             raise StoreError(
                 f"[store] url: cannot write to {self._place}: it was opened to be read. "
@@ -120,7 +120,7 @@ class RedisStore(HistoryStore):
             # It is stored: where the server goes away just now, the next call reads the codes.
             with suppress(StoreAwayError):
                 self._refresh(self._writes.ask(("MGET", *self._meta))[0], self._writes)
-        return changes[-1].appended
+        return changes[-1].committed
 
     def _commands(self, keys: Sequence[bytes], change: Change) -> list[Command]:
         rows, *risen = self._numbers
