@@ -24,6 +24,7 @@ from serving.bid_requests import BidRequest
 from serving.bids import BidRows, at_own_horizon
 from serving.crowned import Champion, Crowned
 from serving.decision_log import Decision, DecisionLog
+from serving.intake import Intake
 from serving.opt_outs import OptOuts
 from serving.problems import Problem, RefusedError, busy
 from serving.score_requests import MOST_PAIRS, ScoreOneRequest, ScoreRequest
@@ -49,7 +50,9 @@ _MARGIN: Final = 30 * 86_400_000_000
 class Room:
     """All that a worker answers with: a store, a champion, opt-outs, and turns to compute.
 
-    A context manager.
+    Attributes
+    ----------
+    intake : where events and opt-outs go.
     """
 
     def __init__(self, settings: ServiceSettings) -> None:
@@ -60,7 +63,10 @@ class Room:
         # Half of the time is left to answer from the priors.
         quick = min(settings.store.timeout_ms, max(deadline // 2, 1))
         store = settings.store.model_copy(update={"timeout_ms": quick})
-        self._store = open_store(store, folder, settings.time_zone, write=False)
+        self._store = open_store(store, folder, settings.time_zone, write=True)
+        # Who opted out has to be known before anybody is answered.
+        self._opt_outs.ids()
+        self.intake = Intake(self._store, self._opt_outs, settings.time_zone)
         self._turns, self._deadline_ms = Turns(), deadline
         self._earliest, self._away_until = (-1.0, 0), 0.0
         kept = settings.serving.decisions
@@ -72,7 +78,8 @@ class Room:
         self._open.enter_context(self._crowned)
 
     def close(self) -> None:
-        """Let go of everything; decisions are written first."""
+        """Let go of everything; what was accepted is written first."""
+        self.intake.close()
         if self._decisions is not None:
             self._decisions.close()
         self._open.close()

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import sys
 from collections.abc import Awaitable
 from typing import Any, Final, Self
 
@@ -16,6 +17,7 @@ from serving.bid_requests import BidAnswer, BidRequest
 from serving.counted_paths import count_only
 from serving.discreet_logs import keep_logs_discreet
 from serving.doorway import Doorway
+from serving.event_requests import EventsReply, EventsRequest, OptOutReply, OptOutRequest
 from serving.fast_door import FastDoor
 from serving.launch import SETTINGS_VARIABLE
 from serving.plain_problems import PlainProblems
@@ -92,11 +94,14 @@ class Stagecast:
         _FAST.routes = {
             "/fast/v1/score": (ScoreRequest, self._room.score),
             "/fast/v1/bid": (BidRequest, self._room.bid),
+            "/fast/v1/events": (EventsRequest, self._room.intake.events),
         }
         # Everything is compiled and warm: let no collection stop an answer.
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 50, 100)
+        # Threads that check and write events let answers through in good time.
+        sys.setswitchinterval(0.0005)
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     def close(self) -> None:
@@ -124,6 +129,16 @@ class Stagecast:
     async def score_one(self, rows: list[ScoreOneRequest]) -> list[bytes | Problem]:
         """Forecast one pair; requests that come together are computed together."""
         return await self._room.score_each(rows)
+
+    @bentoml.api(route="/v1/events")  # type: ignore[untyped-decorator]
+    async def events(self, request: EventsRequest, /) -> EventsReply:
+        """Store 1 to 1,000 events; the answer comes once no crash can lose them."""
+        return await _answered(self._room.intake.events(request))  # type: ignore[return-value]
+
+    @bentoml.api(route="/v1/opt_out")  # type: ignore[untyped-decorator]
+    async def opt_out(self, request: OptOutRequest, /) -> OptOutReply:
+        """Let a user opt out, from the next request on."""
+        return await _answered(self._room.intake.opt_out(request))  # type: ignore[return-value]
 
 
 async def _answered(answer: Awaitable[bytes]) -> Response:

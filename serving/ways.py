@@ -64,7 +64,7 @@ _PAIRS: Final = Way(
     Scope.SCORE, most_bytes=1024 * _KIB, most_rows=512, row="pairs", most_values=2_048
 )
 _EVENTS: Final = Way(
-    Scope.INGEST, most_bytes=2048 * _KIB, most_rows=4_096, row="events", most_values=65_536
+    Scope.INGEST, most_bytes=2048 * _KIB, most_rows=1_000, row="events", most_values=65_536
 )
 
 WAYS: Final[Mapping[str, Way]] = {
@@ -74,6 +74,7 @@ WAYS: Final[Mapping[str, Way]] = {
     "/v1/bid": _PAIRS,
     "/fast/v1/bid": _PAIRS,
     "/v1/events": _EVENTS,
+    "/fast/v1/events": _EVENTS,
     "/v1/opt_out": Way(Scope.INGEST),
 }
 
