@@ -21,6 +21,7 @@ _PARTS: Final = (
     "batch_scoring",
     "kernel",
     "trees",
+    "service",
 )
 _HEAD: Final = """# Benchmarks
 

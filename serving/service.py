@@ -27,7 +27,7 @@ from serving.score_requests import ScoreAnswer, ScoreOneRequest, ScoreRequest
 from serving.settings import ServiceSettings
 from serving.ways import WAYS
 
-__all__ = ["Stagecast"]
+__all__ = ["Stagecast", "guard"]
 
 _JSON: Final = "application/json"
 
@@ -156,12 +156,18 @@ def _response(answer: bytes | Problem) -> Response:
     return Response(answer.body, answer.status, headers)
 
 
-# Without settings nothing is served: the service's first line refuses to start.
-if _SETTINGS:
+def guard(service: Any) -> None:
+    """Set the doorway before a service, and count and tell its answers as they should be."""
+    if _SETTINGS is None:
+        # Without settings nothing is served: the service's first line refuses to start.
+        return
     count_only(frozenset(WAYS))
-    Stagecast.add_asgi_middleware(PlainProblems)  # type: ignore[attr-defined]
-    Stagecast.add_asgi_middleware(  # type: ignore[attr-defined]
+    service.add_asgi_middleware(PlainProblems)
+    service.add_asgi_middleware(
         Doorway,
         keys=str(_SETTINGS.keys),
         keys_needed=not is_loopback(_SETTINGS.serving.host),
     )
+
+
+guard(Stagecast)

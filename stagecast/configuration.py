@@ -23,7 +23,7 @@ from features.instants import datetime_of, read_instant
 from models.horizons import ForecastSettings
 from models.release import ReleasesSettings
 from serving.batch import ScoresSettings
-from serving.settings import PrivacySettings, ServingSettings
+from serving.settings import PrivacySettings, ServiceSettings, ServingSettings
 from serving.store_settings import StoreSettings, shown_url
 from training.track import TrackingSettings
 
@@ -84,6 +84,20 @@ class Configuration:
     def releases(self) -> Path:
         """Where published releases lie."""
         return self.folder / self.settings.releases.path
+
+    @property
+    def service(self) -> ServiceSettings:
+        """All that a worker of the service needs."""
+        s = self.settings
+        return ServiceSettings(
+            folder=str(self.folder),
+            releases=str(self.releases),
+            time_zone=s.events.time_zone,
+            horizons=s.forecast.horizons,
+            store=s.store,
+            serving=s.serving,
+            privacy=s.privacy,
+        )
 
     def instant(self, text: str) -> int:
         """Return a date (midnight in the time zone) or an instant in microseconds since 1970."""

@@ -49,8 +49,8 @@ class Learner:
     has_values: bool
     max_horizon: int
     rounds: int = 80
-    next_rounds: int = 40
-    where_rounds: int = 25
+    next_rounds: int = 36
+    where_rounds: int = 22
     held_rounds: int = 20
     value_rounds: int = 30
     order_rounds: int = 20

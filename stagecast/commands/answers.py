@@ -132,20 +132,8 @@ def ingest(
 def serve(config: Config) -> None:
     """Answer over HTTP, from the champion and the history store, until stopped."""
     from serving.launch import launch
-    from serving.settings import ServiceSettings
     from stagecast.releases import find_release
 
     configuration = load_configuration(config)
-    settings = configuration.settings
     find_release(configuration, "champion")
-    launch(
-        ServiceSettings(
-            folder=str(configuration.folder),
-            releases=str(configuration.releases),
-            time_zone=settings.events.time_zone,
-            horizons=settings.forecast.horizons,
-            store=settings.store,
-            serving=settings.serving,
-            privacy=settings.privacy,
-        )
-    )
+    launch(configuration.service)
