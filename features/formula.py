@@ -42,7 +42,7 @@ class Formula:
     text: str
 
     def __post_init__(self) -> None:
-        for node in ast.walk(self._tree):
+        for node in ast.walk(self.tree):
             number = not isinstance(node, ast.Constant) or isinstance(node.value, int | float)
             if not isinstance(node, _ALLOWED) or not number:
                 raise FeatureError(
@@ -55,7 +55,8 @@ class Formula:
         return Formula, (self.text,)
 
     @cached_property
-    def _tree(self) -> ast.Expression:
+    def tree(self) -> ast.Expression:
+        """The expression, parsed."""
         try:
             return ast.parse(self.text, mode="eval")
         except SyntaxError as error:
@@ -63,12 +64,12 @@ class Formula:
 
     @cached_property
     def _code(self) -> CodeType:
-        return compile(self._tree, "<formula>", "eval")
+        return compile(self.tree, "<formula>", "eval")
 
     @property
     def names(self) -> frozenset[str]:
         """The features that it is made of."""
-        return frozenset(n.id for n in ast.walk(self._tree) if isinstance(n, ast.Name))
+        return frozenset(n.id for n in ast.walk(self.tree) if isinstance(n, ast.Name))
 
     def evaluate(self, values: Any) -> Any:
         """Return the formula's value where `values` holds a column or an array for each name."""

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from features.aggregates import Aggregate
 from features.feature import Feature, in_order
+from features.finishing import Finishing
 from features.kernel import Program, build_program, run_program
 from features.stage_rules import StageIfIdle
 from features.stages import StageModel
@@ -72,54 +73,46 @@ class OnlineFeatures:
         for ahead in dict.fromkeys([0, *(days for _, days in idle)]):
             for aggregate in stages.aggregates:
                 column.setdefault((aggregate, ahead), len(self.features) + len(column))
-        self._width = max([len(self.features), *(place + 1 for place in column.values())])
+        self._stage = max([len(self.features), *(place + 1 for place in column.values())])
+        self._width = self._stage + 1
         self._program = build_program(list(column), list(column.values()), channels)
 
-        # Looked up here and once: to find a hundred aggregates takes longer than to compute some.
-        def looked_at(ahead: int) -> list[list[int]]:
-            return [[column[a, ahead] for a in stage.aggregates] for stage in stages.stages]
-
-        self._looked_at = looked_at(0)
-        self._idle = [(i, looked_at(days)) for i, days in idle]
-        self._same, self._given = [], []
-        for i, feature in enumerate(self.features):
-            if isinstance(feature.source, str):
-                self._given.append((i, feature.source))
-            elif isinstance(feature.source, Aggregate) and column[feature.source, 0] != i:
-                self._same.append((i, column[feature.source, 0]))
+        looked_at = {
+            ahead: [[column[a, ahead] for a in stage.aggregates] for stage in stages.stages]
+            for ahead in (0, *(days for _, days in idle))
+        }
+        self._finishing = Finishing()
+        # Of features that count the same, the kernel fills one.
+        for i, source in sources:
+            if isinstance(source, Aggregate) and column[source, 0] != i:
+                self._finishing.copy(column[source, 0], i)
+        for i, days in idle:
+            self._finishing.stage(stages.stages, looked_at[days], i)
+        self._finishing.stage(stages.stages, looked_at[0], self._stage)
         place = {feature.name: i for i, feature in enumerate(self.features)}
-        self._formulas = [
-            (place[name], formula, {part: place[part] for part in formula.names})
-            for name, formula in in_order(self.features)
-        ]
+        for name, formula in in_order(self.features):
+            self._finishing.formula(formula, place, place[name])
+        self._given = [(i, source) for i, source in sources if isinstance(source, str)]
 
     def values(self, batch: MomentBatch) -> tuple[Floats, Stages]:
         """Return the features, shape (n_moments, n_features), NaN unknown, and the stages.
 
         The features lie column by column in memory.
         """
-        order = np.lexsort(
-            (batch.brand, batch.category, batch.cycle, batch.as_of, batch.start)
-        ).astype(np.int64)
-        out = _empty(len(order), self._width)
-        _fill(self._program, batch, order, out)
-        # Of features that count the same, the kernel fills one.
-        for i, filled in self._same:
-            out[:, i] = out[:, filled]
+        out = _empty(len(batch.as_of), self._width)
+        _fill(self._program, batch, _order(batch), out)
         for i, name in self._given:
             out[:, i] = batch.cycle if name == "decision_cycle_days" else batch.columns[name]
-        for i, looked_at in self._idle:
-            out[:, i] = self._stage(out, looked_at)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            for i, formula, places in self._formulas:
-                out[:, i] = formula.evaluate({part: out[:, k] for part, k in places.items()})
-        return out[:, : len(self.features)], self._stage(out, self._looked_at)
+        self._finishing.run(out)
+        return out[:, : len(self.features)], out[:, self._stage].astype(np.int8)
 
-    def _stage(self, out: Floats, looked_at: list[list[int]]) -> Stages:
-        stage = np.zeros(len(out), dtype=np.int8)
-        for level, columns in enumerate(looked_at, start=1):
-            stage[self.stages.stages[level - 1].holds(out[:, i] for i in columns)] = level
-        return stage
+
+def _order(batch: MomentBatch) -> Ints:
+    """Return the rows, those of one user, instant, cycle and category next to each other."""
+    if len(batch.as_of) == 1:
+        return np.zeros(1, dtype=np.int64)
+    keys = batch.brand, batch.category, batch.cycle, batch.as_of, batch.start
+    return np.lexsort(keys).astype(np.int64)
 
 
 def _fill(program: Program, batch: MomentBatch, order: Ints, out: Floats) -> None:

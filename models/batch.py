@@ -1,6 +1,6 @@
 """Moments in bulk: what a release needs to know of pairs at one instant, from the event log."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -28,10 +28,17 @@ __all__ = [
     "pairs_before",
     "read_pairs",
     "said_of",
+    "seen_columns",
 ]
 
 _KNOWN_USER: Final = "days_since_first_contact_user"
 _MET: Final = "days_since_last_contact"
+
+
+def seen_columns(features: Sequence[Feature]) -> tuple[int, int]:
+    """Return the columns that are unknown where the user, or the pair, has no event to be seen."""
+    names = [feature.name for feature in features]
+    return names.index(_KNOWN_USER), names.index(_MET)
 
 
 def known_rows(

@@ -1,8 +1,10 @@
 """Attributes in the service: the users table into the store, and what a release makes of it."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import ibis
+import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -12,7 +14,7 @@ from features.attributes import Attribute, Attributes
 from features.engine import Engine
 from features.history import record_ids
 from features.users import Kind, UserTable
-from serving.stored_attributes import ALWAYS, NO_NUMBER, NO_TEXT, StoredAttributes, StoredRows
+from serving.stored_attributes import ALWAYS, NO_NUMBER, NO_TEXT, StoredAttributes
 
 __all__ = ["AttributeColumns", "ingest_users", "text_words"]
 
@@ -99,7 +101,7 @@ class AttributeColumns:
             return {}
         rows = self._stored.rows(user_ids)
         instants = np.broadcast_to(np.asarray(as_of, dtype=np.int64), (len(user_ids),))
-        words = rows.words[_last_before(rows, instants)].T.copy()
+        words = rows.words[_last_before(rows.words[:, 0], rows.start, rows.end, instants)].T.copy()
         places = {column: i for i, column in enumerate(rows.kinds, start=1)}
         return {
             a.column: self._values(a, words[places[a.column]])
@@ -111,9 +113,7 @@ class AttributeColumns:
     def _values(self, attribute: Attribute, words: Ints) -> Floats:
         if attribute.levels is None:
             return words.view(np.float64)
-        known, codes = self._levels[attribute.column]
-        place = np.minimum(np.searchsorted(known, words), len(known) - 1)
-        values: Floats = np.where(known[place] == words, codes[place], np.nan)
+        values: Floats = _codes_of(words, *self._levels[attribute.column])
         return values
 
 
@@ -123,14 +123,24 @@ def _sorted_levels(attribute: Attribute) -> tuple[Ints, Floats]:
     return words[order], order.astype(np.float64)
 
 
-def _last_before(rows: StoredRows, as_of: Ints) -> Ints:
+# Compiled: of a few users, each call into numpy would take longer than all the work.
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _codes_of(words: Any, known: Any, codes: Any) -> Any:  # pragma: no cover
+    """Return the code of each word that is known, NaN of others; `known` is sorted."""
+    values = np.full(len(words), np.nan)
+    for i in range(len(words)):
+        place = np.searchsorted(known, words[i])
+        if place < len(known) and known[place] == words[i]:
+            values[i] = codes[place]
+    return values
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _last_before(valid_from: Any, start: Any, end: Any, as_of: Any) -> Any:  # pragma: no cover
     """Return which row holds at each moment; -1, the one that knows nothing, where none does."""
-    lengths = rows.end - rows.start
-    ends = np.cumsum(lengths)
-    index = np.arange(ends[-1] if len(ends) else 0)
-    index += np.repeat(rows.start - (ends - lengths), lengths)
-    seen = rows.words[index, 0] < np.repeat(as_of, lengths)
-    n_seen = np.concatenate([[0], np.cumsum(seen)])
-    count = n_seen[ends] - n_seen[ends - lengths]
-    last: Ints = np.where(count > 0, rows.start + count - 1, -1)
+    last = np.full(len(start), -1)
+    for i in range(len(start)):
+        for row in range(start[i], end[i]):
+            if valid_from[row] < as_of[i]:
+                last[i] = row
     return last

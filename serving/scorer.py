@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from features.online import OnlineFeatures
-from models.batch import known_rows, met_rows
+from models.batch import seen_columns
 from models.forecast import OUTPUTS, Forecast, Moments
 from models.release import Release
 from serving.history_store import HistoryStore
@@ -110,6 +110,7 @@ class Scorer:
         self._features = OnlineFeatures(release.features, release.stages, context.channels)
         self._batches = MomentBatches(store, release.brands, context)
         self._category = release.brands.category()
+        self._user_seen, self._pair_seen = seen_columns(release.features)
 
     def score(
         self,
@@ -130,9 +131,9 @@ class Scorer:
         X, stage = self._features.values(batch)
         brands = [brand for _, brand in pairs]
         known_brand = np.array([brand in self._category for brand in brands], dtype=bool)
-        known = known_rows(X, self.release.features, known_brand)
+        known = ~np.isnan(X[:, self._user_seen]) & known_brand
         categories = [self._category.get(brand) for brand in brands]
-        met = met_rows(X, self.release.features)
+        met = ~np.isnan(X[:, self._pair_seen])
         moments = Moments(X, stage.astype(np.int64), brands, categories, known, met)
         return Answer(
             self.release.model.predict(moments, horizons, outputs),
