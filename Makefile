@@ -35,8 +35,8 @@ setup-all: .venv/.all-stamp ## add Spark, the console and what the tests need
 demo: .venv/.core-stamp ## a first forecast on a simulated world, in ./demo
 	@$(BIN)/python -m stagecast.demo $(ARGS)
 
-test: .venv/.all-stamp ## run every test (ARGS="-k words" for some of them)
-	@$(BIN)/python -m pytest $(ARGS)
+test: .venv/.all-stamp ## run every test, a file at a time on each core (ARGS="-k words" for some)
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
 
 check: .venv/.all-stamp ## lint, formatting, types, and the one way that imports run
 	@$(BIN)/ruff check .

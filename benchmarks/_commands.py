@@ -36,10 +36,10 @@ class Steps:
         self.rows.append([says.format(**found), f"{seconds:.0f} s", f"{peak:.1f} GB"])
         return found
 
-    def train(self, folder: Path, as_of: str) -> str:
+    def train(self, folder: Path, as_of: str, *options: str) -> str:
         """Train and promote; return the run."""
         config = str(folder / "stagecast.toml")
-        run = str(self.run("train", "train", config, "--as-of", as_of)["run"])
+        run = str(self.run("train", "train", config, "--as-of", as_of, *options)["run"])
         stagecast("promote", config, run, "--force", "benchmark")
         return run
 

@@ -22,6 +22,7 @@ _PARTS: Final = (
     "kernel",
     "trees",
     "service",
+    "mixed_day",
 )
 _HEAD: Final = """# Benchmarks
 

@@ -31,6 +31,7 @@ PARTS: Final = 35
 """Each brand of the simulated world is parted into so many, which makes 525."""
 
 REFERENCE: Final = "reference"
+_MOMENTS: Final = 60_000
 _FEATURES: Final = 100
 _TREES: Final = 200
 _HORIZON: Final = 30
@@ -59,7 +60,8 @@ class ServedWorld:
         )  # fmt: skip
         self._part_brands()
         end = self._sql("SELECT max(occurred_at)::DATE FROM events").fetchone()
-        steps.train(self.folder, str(end[0]))
+        # More moments would make its forecasts better, and its answers no slower.
+        steps.train(self.folder, str(end[0]), "--moments", str(_MOMENTS))
         self._learn_reference()
         steps.run("ingest", "ingest", config, str(self.folder / "events.parquet"))
         return steps
@@ -85,9 +87,9 @@ class ServedWorld:
         """Learn a release of 100 features whose chance within 30 days asks 200 trees."""
         configuration = self.configuration
         releases = configuration.releases
-        champion = configuration.settings and champions(releases)[-1]
+        champion = champions(releases)[-1]
         as_of = json.loads((releases / champion / "release.json").read_text())["as_of"]
-        sample = Sample.of(configuration, as_of, SamplingSettings(moments=60_000))
+        sample = Sample.of(configuration, as_of, SamplingSettings(moments=_MOMENTS))
         view = sample.view
         chosen = first_features(view.features, _FEATURES)
         names = [feature.name for feature in view.features]
