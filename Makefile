@@ -48,8 +48,9 @@ bench: .venv/.all-stamp ## run every benchmark (see benchmarks/README.md)
 	@set -e; for file in $(wildcard benchmarks/[a-z]*.py); do \
 		$(BIN)/python -m benchmarks.$$(basename $$file .py); done
 
-faults: .venv/.all-stamp ## run only the tests that kill, starve or cut off a process
-	@$(BIN)/python -m pytest tests -m fault $(ARGS)
+# A thousand requests at random for each path, where `make test` asks a few.
+faults: .venv/.all-stamp ## run only the tests that kill, starve, cut off or pester a process
+	@STAGECAST_EXAMPLES=1000 $(BIN)/python -m pytest tests -m fault $(ARGS)
 
 docs: .venv/.all-stamp ## check that the documentation is whole and that its examples run
 	@$(BIN)/python -m pytest --doctest-glob='*.md' README.md CONTRIBUTING.md docs $(PACKAGES) \

@@ -4,7 +4,9 @@ from typing import Annotated, Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from models.horizons import MAX_HORIZON_DAYS
 from serving.bids import BidTerms
+from serving.score_requests import WHOLE, Milliseconds, Status
 from serving.ways import WAYS
 
 __all__ = ["BidAnswer", "BidRequest", "BidTarget"]
@@ -14,7 +16,8 @@ MOST_PACING: Final = 100.0
 
 # A text or a truth value is no number where money hangs on it; an integer is one.
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-Days = Annotated[int, Field(strict=True, ge=1)]
+Days = Annotated[int, Field(ge=1, json_schema_extra={"maximum": MAX_HORIZON_DAYS}), WHOLE]
+Ends = Annotated[list[float | None], Field(min_length=2, max_length=2)]
 Id = Annotated[str, Field(min_length=1)]
 
 _EXAMPLES: Final[list[Any]] = [
@@ -27,6 +30,27 @@ _EXAMPLES: Final[list[Any]] = [
     },
     {"pairs": [["u1", "b1"]], "horizon": 30, "target": {"return_on_spend": 3}},
 ]
+_ANSWER: Final[dict[str, Any]] = {
+    "release": "2025-05-31-3f9c2a",
+    "as_of": "2025-06-01T10:15:00+00:00",
+    "request_id": "auction-1",
+    "note": None,
+    "bid": [5.952, 0.0544],
+    "p_purchase": [0.186, 0.0017],
+    "p_purchase_adjusted": [0.186, 0.0017],
+    "expected_order_value": [88.2, 74.0],
+    "expected_value": [17.1, 0.126],
+    "expected_value_adjusted": [17.1, 0.126],
+    "horizon": [30, 30],
+    "cell": ["brand=b1, stage=true_interest", "brand=b1, stage=none"],
+    "judged_horizon": [30, 30],
+    "predicted_over_observed": [1.04, 0.98],
+    "n": [2410, 18122],
+    "interval": [[0.95, 1.13], [0.87, 1.12]],
+    "shrunk": [False, False],
+    "factor": [1.0, 1.0],
+    "status": ["ok", "unknown_user"],
+}
 
 
 class BidTarget(BaseModel):
@@ -35,7 +59,13 @@ class BidTarget(BaseModel):
     model_config = ConfigDict(
         frozen=True,
         extra="forbid",
-        json_schema_extra={"examples": [{"cost_per_order": 40}, {"return_on_spend": 3}]},
+        json_schema_extra={
+            "examples": [{"cost_per_order": 40}, {"return_on_spend": 3}],
+            "oneOf": [
+                {"required": [name], "properties": {name: {"type": "number"}}}
+                for name in ("cost_per_order", "return_on_spend")
+            ],
+        },
     )
 
     cost_per_order: Annotated[Number, Field(gt=0)] | None = Field(
@@ -76,10 +106,10 @@ class BidRequest(BaseModel):
     bounds: tuple[Annotated[Number, Field(ge=0)], Annotated[Number, Field(ge=0)] | None] = Field(
         default=(0.0, None), description="The lowest and the highest bid; null: no highest one."
     )
-    as_of: str | None = Field(
+    as_of: Annotated[str, Field(max_length=64)] | None = Field(
         default=None, description="The instant of the forecast, or a date; now if null."
     )
-    deadline_ms: Annotated[int, Field(strict=True, ge=1, le=60_000)] | None = Field(
+    deadline_ms: Milliseconds | None = Field(
         default=None,
         description="How long the caller waits; that of the configuration where it is shorter.",
     )
@@ -107,7 +137,13 @@ class BidAnswer(BaseModel):
     """Columns in the order of the request's pairs."""
 
     # A number that is none must not leave, for money is multiplied with it.
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        json_schema_serialization_defaults_required=True,
+        json_schema_extra={"examples": [_ANSWER]},
+    )
 
     release: str = Field(description="The release that answered.")
     as_of: str = Field(description="The instant of the forecast, in UTC.")
@@ -140,7 +176,7 @@ class BidAnswer(BaseModel):
         description="Purchases expected in the cell over those that came; null if none came."
     )
     n: list[int | None] = Field(description="Moments of the cell that were judged.")
-    interval: list[tuple[float | None, float | None] | None] = Field(
+    interval: list[Ends | None] = Field(
         description="95 % of predicted over observed; null on a side without an end."
     )
     shrunk: list[bool | None] = Field(
@@ -149,4 +185,4 @@ class BidAnswer(BaseModel):
     factor: list[float | None] = Field(
         description="What the forecast's cumulative hazard is multiplied with; 1 in bounds."
     )
-    status: list[str] = Field(description="How each row came about, as in /v1/score.")
+    status: list[Status] = Field(description="How each row came about, as in /v1/score.")

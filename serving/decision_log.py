@@ -3,7 +3,8 @@ r"""The decision log: what was bid, and on what forecast, to be settled against 
 One file a UTC day and worker, ``2025-06-30.WORKER.jsonl``; one line of JSON a request::
 
     {"at": "2025-06-30T18:00:00+00:00", "request_id": "r-1", "release": "2025-06-01-3f9c2a",
-     "as_of": "2025-06-30T18:00:00+00:00", "terms": {"cost_per_order": 40, "pacing": 1},
+     "as_of": "2025-06-30T18:00:00+00:00",
+     "terms": {"target": "cost_per_order", "amount": 40, "pacing": 1, "bounds": [0, null]},
      "user": ["c994d249…", null], "brand": ["b1", "b1"], "horizon": [30, 30],
      "p_purchase": [0.012, null], "bid": [0.48, 0.0], "status": ["ok", "opted_out"]}
 

@@ -1,9 +1,7 @@
 """The doorway of the service: who may come in, with how much, how often and how slowly."""
 
-import math
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from datetime import UTC, datetime
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +10,17 @@ from serving.allowances import Allowances
 from serving.bodies import Gone, Receive, Send, TooLong, TooSlow, discarded, read_body
 from serving.keys import Key, KeyRing
 from serving.problems import Problem
+from serving.refusals import (
+    ASTRAY,
+    BROKE_OFF,
+    EXPIRED_KEY,
+    NO_KEY,
+    NOT_JSON,
+    TOO_SLOW,
+    UNKNOWN_KEY,
+    out_of_scope,
+    too_often,
+)
 from serving.ways import ELSEWHERE, OPEN_PATHS, WAYS, Way
 
 __all__ = ["Doorway"]
@@ -24,31 +33,6 @@ _READ: Final = frozenset(
     {b"authorization", b"x-api-key", b"content-type", b"content-length", b"transfer-encoding",
      b"host", b"expect"}
 )  # fmt: skip
-_NOBODY: Final = Problem(
-    HTTPStatus.UNAUTHORIZED,
-    "A key is needed: send it as 'Authorization: Bearer KEY'. "
-    "It is made by: stagecast keys CONFIG add NAME --scope SCOPE.",
-    ((b"www-authenticate", b'Bearer realm="stagecast"'),),
-)
-_WRONG: Final = (b"www-authenticate", b'Bearer realm="stagecast", error="invalid_token"')
-_UNKNOWN: Final = Problem(
-    HTTPStatus.UNAUTHORIZED, "The key is not known, or it was revoked.", (_WRONG,)
-)
-_EXPIRED: Final = Problem(
-    HTTPStatus.UNAUTHORIZED,
-    "The key has expired; ask for the next one (stagecast keys CONFIG rotate NAME).",
-    (_WRONG,),
-)
-_NOT_JSON: Final = Problem(
-    HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send JSON, with 'Content-Type: application/json'."
-)
-_SLOW: Final = Problem(HTTPStatus.REQUEST_TIMEOUT, "The body took too long to come.")
-_LEFT: Final = Problem(HTTPStatus.BAD_REQUEST, "The body broke off.")
-_ASTRAY: Final = Problem(
-    HTTPStatus.MISDIRECTED_REQUEST,
-    "Without keys, only this machine is answered, by the name localhost or 127.0.0.1. "
-    "A key opens it under other names: stagecast keys CONFIG add NAME --scope SCOPE.",
-)
 
 
 class Doorway:
@@ -103,7 +87,7 @@ class Doorway:
                 await self._app(scope, receive, send)
         except Gone:
             # Nobody reads it, but what waits for an answer further out is let go.
-            await _answer(_LEFT, send)
+            await _answer(BROKE_OFF, send)
 
     async def _other(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Let the server start and stop; nobody has business with a web socket."""
@@ -117,19 +101,19 @@ class Doorway:
         """Return the key of whoever may go on, None where none is needed, or a refusal."""
         if not self._ring.refresh():
             # A page in a browser may reach this machine under a name of its own.
-            return None if names_this_machine(_host(headers)) else _ASTRAY
+            return None if names_this_machine(_host(headers)) else ASTRAY
         secret = _secret(headers)
         if secret is None:
-            return _NOBODY
+            return NO_KEY
         key = self._ring.find(secret)
         if key is None:
-            return _UNKNOWN
+            return UNKNOWN_KEY
         if key.expires is not None and key.expires <= datetime.now(tz=UTC):
-            return _EXPIRED
+            return EXPIRED_KEY
         if way.scope not in key.scopes:
-            return _forbidden(way)
+            return out_of_scope(way.scope)
         wait = self._allowances.request(key)
-        return _often(wait) if wait else key
+        return too_often(wait) if wait else key
 
     async def _with_body(
         self,
@@ -141,7 +125,7 @@ class Doorway:
         key: Key | None,
     ) -> None:
         if not _is_json(headers):
-            await self._refuse(_NOT_JSON, headers, receive, send)
+            await self._refuse(NOT_JSON, headers, receive, send)
             return
         try:
             length = int(headers.get(b"content-length", b"0"))
@@ -150,7 +134,7 @@ class Doorway:
             await _cut_off(way.too_long(), receive, send)
             return
         except TooSlow:
-            await _cut_off(_SLOW, receive, send)
+            await _cut_off(TOO_SLOW, receive, send)
             return
         problem = self._unfit(body, way, key)
         if problem:
@@ -163,7 +147,7 @@ class Doorway:
         if isinstance(rows, Problem):
             return rows
         wait = self._allowances.rows(key, rows) if key else 0.0
-        return _often(wait) if wait else None
+        return too_often(wait) if wait else None
 
     async def _refuse(
         self, problem: Problem, headers: Mapping[bytes, bytes], receive: Receive, send: Send
@@ -198,24 +182,6 @@ def _is_json(headers: Mapping[bytes, bytes]) -> bool:
     kind = headers.get(b"content-type", b"")
     return kind == b"application/json" or (
         kind.partition(b";")[0].strip().lower() == b"application/json"
-    )
-
-
-def _forbidden(way: Way) -> Problem:
-    challenge = f'Bearer realm="stagecast", error="insufficient_scope", scope="{way.scope}"'
-    return Problem(
-        HTTPStatus.FORBIDDEN,
-        f"The key may not do this: it lacks the scope {way.scope!s}.",
-        ((b"www-authenticate", challenge.encode()),),
-    )
-
-
-def _often(wait: float) -> Problem:
-    seconds = str(math.ceil(wait))
-    return Problem(
-        HTTPStatus.TOO_MANY_REQUESTS,
-        f"The key asks more than it may; ask again in {seconds} s.",
-        ((b"retry-after", seconds.encode()),),
     )
 
 

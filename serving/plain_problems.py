@@ -13,7 +13,7 @@ __all__ = ["PlainProblems"]
 App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 _TOLD: Final = b"application/problem+json"
-_DROPPED: Final = (b"content-type", b"content-length")
+_DROPPED: Final = (b"content-type", b"content-length", b"retry-after")
 
 
 class PlainProblems:
@@ -39,7 +39,7 @@ class PlainProblems:
             else:
                 parts.append(bytes(message.get("body", b"")))
                 if not message.get("more_body", False):
-                    problem = _problem(HTTPStatus(held["status"]), b"".join(parts))
+                    problem = _problem(held, b"".join(parts))
                     kept = [(k, v) for k, v in held["headers"] if k.lower() not in _DROPPED]
                     await _send(problem, kept, send)
 
@@ -52,22 +52,27 @@ def _untold(message: MutableMapping[str, Any]) -> bool:
     return dict(message.get("headers", ())).get(b"content-type") != _TOLD
 
 
-def _problem(status: HTTPStatus, body: bytes) -> Problem:
+def _problem(held: MutableMapping[str, Any], body: bytes) -> Problem:
+    status = HTTPStatus(held["status"])
     try:
         said = json.loads(body)
     except ValueError:
         said = None
     if isinstance(said, dict) and isinstance(said.get("detail"), list):
         return invalid(said["detail"])
-    return Problem(status, _WORDS.get(status, status.description or status.phrase))
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        allowed = dict(held["headers"]).get(b"allow", b"POST").decode("latin-1")
+        return Problem(status, f"Send it by {allowed}.")
+    wait = _WAIT if status == HTTPStatus.SERVICE_UNAVAILABLE else ()
+    return Problem(status, _WORDS.get(status, status.description or status.phrase), wait)
 
 
 _WORDS: Final = {
     HTTPStatus.NOT_FOUND: "There is nothing at this path.",
-    HTTPStatus.METHOD_NOT_ALLOWED: "Send it by POST.",
     HTTPStatus.INTERNAL_SERVER_ERROR: "The service failed; its log says where.",
     HTTPStatus.SERVICE_UNAVAILABLE: "The service cannot answer now; ask again in a second.",
 }
+_WAIT: Final = ((b"retry-after", b"1"),)
 
 
 async def _send(problem: Problem, kept: list[Header], send: Send) -> None:

@@ -31,10 +31,15 @@ class Problem:
     headers: tuple[Header, ...] = ()
 
     @property
+    def as_json(self) -> dict[str, Any]:
+        """The problem as plain data; without a `type`, the status says what kind it is."""
+        status = self.status
+        return {"title": status.phrase, "status": status.value, "detail": self.detail}
+
+    @property
     def body(self) -> bytes:
-        """The problem as JSON; without a `type`, the status says what kind it is."""
-        about = {"title": self.status.phrase, "status": self.status, "detail": self.detail}
-        return json.dumps(about).encode()
+        """The problem as JSON."""
+        return json.dumps(self.as_json).encode()
 
     def response_headers(self, more: Sequence[Header] = ()) -> list[Header]:
         """Return all headers of the answer."""

@@ -2,15 +2,42 @@
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-__all__ = ["MOST_PAIRS", "Output", "Pair", "ScoreAnswer", "ScoreOneRequest", "ScoreRequest"]
+from models.horizons import MAX_HORIZON_DAYS
+
+__all__ = [
+    "MOST_PAIRS",
+    "WHOLE",
+    "Milliseconds",
+    "Output",
+    "Pair",
+    "ScoreAnswer",
+    "ScoreOneRequest",
+    "ScoreRequest",
+    "Status",
+]
 
 MOST_PAIRS: Final = 512
 
 Id = Annotated[str, Field(min_length=1)]
 Pair = tuple[Id, Id]
+
+
+def _whole(found: Any) -> Any:
+    """Refuse what is no number, and would be taken for one: a text or a truth value."""
+    if isinstance(found, str | bool):
+        raise ValueError("Input should be a valid integer")
+    return found
+
+
+# As in JSON, 7.0 is a whole number too. It stands last, or the bounds would not be described.
+WHOLE: Final = BeforeValidator(_whole)
+# How many days there are, the release says.
+Days = Annotated[int, Field(json_schema_extra={"minimum": 1, "maximum": MAX_HORIZON_DAYS}), WHOLE]
+Milliseconds = Annotated[int, Field(ge=1, le=60_000), WHOLE]
 Output = Literal["purchase", "next_stage", "stage_at", "value"]
+Status = Literal["ok", "unknown_user", "unknown_brand", "degraded", "opted_out"]
 ByHorizon = dict[str, list[float | None]]
 ByHorizonAndStage = dict[str, dict[str, list[float | None]]]
 
@@ -35,7 +62,7 @@ class _Asked(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    horizons: list[int] | None = Field(
+    horizons: list[Days] | None = Field(
         default=None,
         min_length=1,
         max_length=64,
@@ -47,10 +74,8 @@ class _Asked(BaseModel):
         max_length=64,
         description="An instant, or a date: midnight in the log's time zone. Now where left out.",
     )
-    deadline_ms: int | None = Field(
+    deadline_ms: Milliseconds | None = Field(
         default=None,
-        ge=1,
-        le=60_000,
         description="How long the caller waits; that of the configuration where it is shorter.",
     )
     request_id: str | None = Field(
@@ -79,16 +104,28 @@ class ScoreOneRequest(_Asked):
 class ScoreAnswer(BaseModel):
     """Columns in the order of the request's pairs; keys are horizons in days."""
 
-    model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [_ANSWER]})
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        json_schema_serialization_defaults_required=True,
+        json_schema_extra={"examples": [_ANSWER]},
+    )
 
-    release: str
-    as_of: str
-    request_id: str | None
+    release: str = Field(description="The release that answered.")
+    as_of: str = Field(description="The instant of the forecast, in UTC.")
+    request_id: str | None = Field(description="As it came.")
     stage: list[str | None] = Field(description="At `as_of`; null where it is not known.")
-    p_purchase: ByHorizon | None = None
-    p_next: ByHorizonAndStage | None = None
-    p_lapse: ByHorizon | None = None
-    p_stay: ByHorizon | None = None
-    p_at: ByHorizonAndStage | None = None
-    expected_value: ByHorizon | None = None
-    status: list[Literal["ok", "unknown_user", "unknown_brand", "degraded", "opted_out"]]
+    p_purchase: ByHorizon | None = Field(default=None, description="A purchase within the horizon.")
+    p_next: ByHorizonAndStage | None = Field(
+        default=None, description="The next stage within the horizon, by its name."
+    )
+    p_lapse: ByHorizon | None = Field(default=None, description="A lapse within the horizon.")
+    p_stay: ByHorizon | None = Field(default=None, description="No change within the horizon.")
+    p_at: ByHorizonAndStage | None = Field(
+        default=None, description="The stage held at the horizon, by its name; `none` among them."
+    )
+    expected_value: ByHorizon | None = Field(
+        default=None,
+        description="The sum of orders within the horizon; null where the log had no amounts.",
+    )
+    status: list[Status] = Field(description="How each row came about.")

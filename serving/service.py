@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from features.errors import StagecastError
 from serving.addresses import is_loopback
+from serving.api_pages import api_pages
 from serving.bid_requests import BidAnswer, BidRequest
 from serving.counted_paths import count_only
 from serving.discreet_logs import keep_logs_discreet
@@ -79,11 +80,14 @@ class OneAnswer(IODescriptor):  # type: ignore[misc]
 
 @bentoml.service(
     workers=_WORKERS,
-    traffic={"timeout": 30},
+    # Longer than any deadline: whoever waits is told by us.
+    traffic={"timeout": 75},
     logging={"access": {"enabled": False}},
     # Tracing is always installed and costs more than an answer.
     tracing={"excluded_urls": ".*"},
 )
+# In place of BentoML's own description and page, which loads scripts from elsewhere.
+@bentoml.asgi_app(api_pages(), path="/")
 @bentoml.asgi_app(_FAST, path="/fast")
 class Stagecast:
     """Forecasts of pairs from what their users did until now."""

@@ -80,4 +80,6 @@ WAYS: Final[Mapping[str, Way]] = {
 
 # A path that nobody thought of is the administrator's: forgetting one opens nothing.
 ELSEWHERE: Final = Way(Scope.ADMIN)
-OPEN_PATHS: Final = frozenset({"/livez", "/readyz", "/healthz"})
+# The description and its page are the same everywhere and hold no data; a browser, which sends no
+# key when it opens a page, would else show them to nobody.
+OPEN_PATHS: Final = frozenset({"/livez", "/readyz", "/healthz", "/docs.json", "/"})

@@ -74,7 +74,7 @@ def pytest_configure(config: pytest.Config) -> None:
     programs = ", ".join(sorted(PROGRAMS))
     for line in (
         f"needs(*programs): skipped where one of them is missing; of {programs}",
-        "fault: kills, starves or cuts off a process (`make faults` runs only these)",
+        "fault: kills, starves, cuts off or pesters a process (`make faults` runs only these)",
     ):
         config.addinivalue_line("markers", line)
     if os.environ.get("STAGECAST_TEST_ALL") == "1":
