@@ -19,7 +19,7 @@ from models.brand_state import BRAND_COLUMNS, BrandState
 from models.purchase import PurchaseCurve
 from models.side_by_side import SideBySide
 from training.fit import Learner
-from training.table import TrainingTable
+from training.table import _STAGED, TrainingTable
 
 __all__ = ["main"]
 
@@ -46,7 +46,7 @@ def moments(n: int) -> TrainingTable:
         time_to_buy[start : start + _BLOCK] = rng.exponential(500.0 * np.exp(-pull))
         some[rng.random(some.shape, dtype=np.float32) < 0.1] = np.nan
     follow_up = rng.uniform(30.0, 200.0, n)
-    staged = np.arange(n) % max(n // 60_000, 1) == 0
+    staged = np.arange(n) % -(-n // _STAGED) == 0
     change = np.where(rng.random(n) < 0.4, rng.integers(1, 60, n), np.inf)
     bought = time_to_buy < follow_up
     amount = rng.gamma(2.0, 20.0, (n, 1)).astype(np.float32)

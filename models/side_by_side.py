@@ -24,11 +24,18 @@ class SideBySide:
     ((3, 3), [[0.0, 0.0, 1.0], [0.0, 0.0, 2.0]], [0.0, 1.0, 2.0])
     """
 
-    def __init__(self, parts: Sequence[npt.NDArray[Any]]) -> None:
+    def __init__(
+        self, parts: Sequence[npt.NDArray[Any]], rows: npt.NDArray[np.integer[Any]] | None = None
+    ) -> None:
         self.parts = [part if part.ndim == 2 else part[:, None] for part in parts]
+        self.rows = rows
         self.dtype = self.parts[0].dtype
         self.ends = np.cumsum([part.shape[1] for part in self.parts])
-        self.shape = (len(self.parts[0]), int(self.ends[-1]))
+        self.shape = (len(self.parts[0] if rows is None else rows), int(self.ends[-1]))
+
+    def only(self, rows: npt.NDArray[np.integer[Any]]) -> "SideBySide":
+        """Return a matrix of the rows of these numbers; nothing is copied."""
+        return SideBySide(self.parts, rows if self.rows is None else self.rows[rows])
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -36,11 +43,13 @@ class SideBySide:
     def __getitem__(self, asked: Any) -> npt.NDArray[Any]:
         if isinstance(asked, tuple):
             rows, column = asked
+            rows = rows if self.rows is None else self.rows[rows]
             number = int(np.searchsorted(self.ends, column, side="right"))
             part = self.parts[number]
             place = column - (int(self.ends[number]) - part.shape[1])
             return np.asarray(part[rows, place], dtype=self.dtype)
-        some = [np.atleast_2d(part[asked]) for part in self.parts]
+        rows = asked if self.rows is None else self.rows[asked]
+        some = [np.atleast_2d(part[rows]) for part in self.parts]
         found = np.empty((len(some[0]), self.shape[1]), dtype=self.dtype)
         for part, end in zip(some, self.ends, strict=True):
             found[:, end - part.shape[1] : end] = part

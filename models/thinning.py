@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from models.hazards import AtRisk
 
-__all__ = ["digest", "room_for", "thinned"]
+__all__ = ["digest", "room_for", "shares", "thinned"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -22,6 +22,15 @@ def room_for(moments: int, rows_a_moment: float, fewest: int) -> int:
     return min(max(fewest, int(rows_a_moment * moments)), _MOST_ROWS)
 
 
+def shares(events: int, others: int, most: int) -> tuple[float, float]:
+    """Return which share of rows with an event, and of others, are kept of `most` in all.
+
+    Those with an event are all kept, up to half of the room.
+    """
+    of_events = min(1.0, most / 2 / max(events, 1))
+    return of_events, min(1.0, (most - of_events * events) / max(others, 1))
+
+
 def thinned(X: npt.NDArray[Any], rows: AtRisk, most: int) -> tuple[Ints, Floats]:
     """Return which rows are learnt from, about `most`, and what each stands for.
 
@@ -32,8 +41,7 @@ def thinned(X: npt.NDArray[Any], rows: AtRisk, most: int) -> tuple[Ints, Floats]
     n, events = len(rows.label), int(np.count_nonzero(rows.label))
     if n <= most:
         return np.arange(n), np.ones(n)
-    of_events = min(1.0, most / 2 / max(events, 1))
-    of_others = min(1.0, (most - of_events * events) / max(n - events, 1))
+    of_events, of_others = shares(events, n - events, most)
     of_moment, keep = digest(X), np.empty(n, dtype=bool)
     for start in range(0, n, _BATCH):
         some = slice(start, start + _BATCH)

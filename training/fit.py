@@ -17,6 +17,7 @@ from models.hazards import bin_rows
 from models.purchase import PurchaseCurve
 from models.side_by_side import SideBySide
 from models.stage_outcomes import NextStage, StageHeld
+from models.thinning import shares
 from models.value import ExpectedValue, OrderValue
 from training.table import TrainingTable
 
@@ -28,6 +29,8 @@ _AGE_DAYS: Final = 90.0
 """A moment weighs half as much when it is so many days older: what people do changes."""
 
 _MOST_FOR_RATES: Final = 1_000_000
+_MOST_MOMENTS: Final = 5_000_000
+"""More moments than this would teach trees of 31 leaves nothing, and fill the memory."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +74,10 @@ class Learner:
         labels = replace(table, X=table.X[:, :0]).only(slice(None, None, every))
         cells, priors = self._cells(labels), self._priors(labels)
         aged = replace(table, weight=table.weight * faded(table))
-        moments = moments_of_table(table)
         # As float32: the splits are learnt on values that float64 rows reach as well.
         X = SideBySide([table.X, table.stage, table.brand_state])
+        some, X_some = _as_many_as_teach(aged, X)
+        group = moments_of_table(some).group
         progress(f"Learning purchases from {len(X):,} moments")
         purchase = PurchaseCurve(
             table.edges,
@@ -81,18 +85,18 @@ class Learner:
             plain=self._plain(),
             max_horizon=self.max_horizon,
         ).fit(
-            X,
-            table.time,
-            np.isfinite(table.time),
-            aged.weight,
-            table.follow_up,
-            moments.group,
-            pd.util.hash_array(table.users).view(np.int64),
+            X_some,
+            some.time,
+            np.isfinite(some.time),
+            some.weight,
+            some.follow_up,
+            group,
+            pd.util.hash_array(some.users).view(np.int64),
         )
         followed = aged.only(table.staged)
         progress(f"Learning stages from {len(followed.X):,} moments")
         next_stage, held = self._fit_stages(followed, X[table.staged])
-        value, order_value = self._fit_values(aged, X, moments.group, progress)
+        value, order_value = self._fit_values(some, X_some, group, progress)
         return ForecastModel(
             self.stages,
             purchase,
@@ -184,6 +188,24 @@ class Learner:
             spent = table.spent[table.spent > 0]
             units[-len(table.edges) :] = spent.mean() if len(spent) else 1.0
         return units
+
+
+def _as_many_as_teach(table: TrainingTable, X: SideBySide) -> tuple[TrainingTable, SideBySide]:
+    """Return the moments that purchases and amounts are learnt from, without features, and X.
+
+    Which ones follows from user and instant; each stands for those like it that are left out.
+    """
+    n, bought = len(table.X), np.isfinite(table.time)
+    bare = replace(table, X=table.X[:, :0], brand_state=table.brand_state[:, :0])
+    if n <= _MOST_MOMENTS:
+        return bare, X
+    buyers = int(bought.sum())
+    share = np.where(bought, *shares(buyers, n - buyers, _MOST_MOMENTS))
+    mixed = pd.util.hash_array(table.users) ^ table.as_of.view(np.uint64)
+    mixed = (mixed ^ (mixed >> np.uint64(32))) * np.uint64(0x9E3779B97F4A7C15)
+    kept = np.flatnonzero((mixed >> np.uint64(40)) < (share * (1 << 24)).astype(np.uint64))
+    some = bare.only(kept)
+    return replace(some, weight=some.weight / share[kept]), X.only(kept)
 
 
 def moments_of_table(table: TrainingTable) -> Moments:
