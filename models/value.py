@@ -23,6 +23,9 @@ _FEWEST_ROWS: Final = 500_000
 _PARENT: Final = 2.0  # buyers: what the mean of all is worth in a group's
 _HEAVY: Final = 0.999
 
+_ENOUGH: Final = 200_000
+"""So many rows tell whether amounts are right in sum."""
+
 
 class ExpectedValue(Estimator):
     r"""E[sum of purchases within x], as a sum over bins of the time after the moment.
@@ -110,7 +113,7 @@ class ExpectedValue(Estimator):
         self, X: npt.NDArray[Any], row: Ints, b: Ints, y: Floats, mass: Floats, start: Floats
     ) -> Floats:
         """Return what was spent over what is said of it, by bin; 1 where too few bought."""
-        some = slice(None, None, -(-len(row) // 200_000))
+        some = slice(None, None, -(-len(row) // _ENOUGH))
         rows = np.column_stack([X[row[some]], b[some]]).astype(np.float64)
         said = np.exp(self.trees_.raw(rows, start[some]))
         bins, at = len(self.edges), b[some]
@@ -190,9 +193,10 @@ class OrderValue(Estimator):
             y = np.minimum(amount[row], np.quantile(amount[row], _HEAVY)) / self.base_
             start = np.zeros(len(row))
             self.trees_.fit(X, y, weight[row], start, row)
-            said = np.exp(self.trees_.raw(X[row].astype(np.float64), start))
-            self.base_ *= float(np.average(amount[row], weights=weight[row])) / float(
-                np.average(said * self.base_, weights=weight[row])
+            some = row[:: -(-len(row) // _ENOUGH)]
+            said = np.exp(self.trees_.raw(X[some].astype(np.float64), np.zeros(len(some))))
+            self.base_ *= float(np.average(amount[some], weights=weight[some])) / float(
+                np.average(said * self.base_, weights=weight[some])
             )
         return self
 

@@ -219,7 +219,7 @@ class Room:
             datetime_of(micros)
         except (ValueError, OverflowError) as error:
             raise RequestError(
-                f"as_of: {as_of!r} is no instant; write one like 2025-06-30T18:00:00Z, or a date."
+                "as_of: this is no instant; write one like 2025-06-30T18:00:00Z, or a date."
             ) from error
         return micros
 

@@ -28,7 +28,7 @@ Floats = npt.NDArray[np.float64]
 _AGE_DAYS: Final = 90.0
 """A moment weighs half as much when it is so many days older: what people do changes."""
 
-_MOST_FOR_RATES: Final = 1_000_000
+_MOST_FOR_RATES: Final = 500_000
 _MOST_MOMENTS: Final = 5_000_000
 """More moments than this would teach trees of 31 leaves nothing, and fill the memory."""
 
@@ -69,7 +69,7 @@ class Learner:
 
         `state` is what the release will know of the brands when it is asked.
         """
-        # Rates of brands and priors look at labels alone, and a million tell them.
+        # Rates of brands and priors look at labels alone, and half a million tell them.
         every = max(-(-len(table.X) // _MOST_FOR_RATES), 1)
         labels = replace(table, X=table.X[:, :0]).only(slice(None, None, every))
         cells, priors = self._cells(labels), self._priors(labels)
