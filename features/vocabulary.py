@@ -11,12 +11,16 @@ __all__ = [
     "COLUMNS",
     "KINDS",
     "KIND_CODE",
+    "MAX_HORIZON_DAYS",
     "MICROSECONDS_PER_DAY",
     "OPTIONAL_COLUMNS",
     "REQUIRED_COLUMNS",
     "kind_mask",
     "slug",
 ]
+
+MAX_HORIZON_DAYS: Final = 365
+"""No forecast looks further ahead than this."""
 
 REQUIRED_COLUMNS: Final = ("user_id", "brand_id", "kind", "occurred_at")
 OPTIONAL_COLUMNS: Final = (

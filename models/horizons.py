@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from features.vocabulary import MAX_HORIZON_DAYS
+
 __all__ = [
-    "MAX_HORIZON_DAYS",
     "ForecastSettings",
     "between",
     "bins_needed",
@@ -18,8 +19,6 @@ __all__ = [
 ]
 
 Floats = npt.NDArray[np.float64]
-
-MAX_HORIZON_DAYS: Final = 365
 
 HISTORY_SHARE: Final = 0.5
 """A horizon is learnt where the log is at least twice as long."""

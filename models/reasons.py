@@ -17,9 +17,10 @@ import numpy.typing as npt
 
 from features.errors import FeatureError
 from features.feature import Feature
+from features.vocabulary import MAX_HORIZON_DAYS
 from models.brand_state import BRAND_COLUMNS
 from models.forecast import ForecastModel, Moments
-from models.horizons import MAX_HORIZON_DAYS, bins_needed
+from models.horizons import bins_needed
 from models.odds_path import OddsPath, log_odds
 from models.score_parts import score_parts
 

@@ -4,9 +4,9 @@ from typing import Annotated, Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from models.horizons import MAX_HORIZON_DAYS
+from features.vocabulary import MAX_HORIZON_DAYS
 from serving.bids import BidTerms
-from serving.score_requests import WHOLE, Milliseconds, Status
+from serving.score_requests import WHOLE, Interval, Milliseconds, Status
 from serving.ways import WAYS
 
 __all__ = ["BidAnswer", "BidRequest", "BidTarget"]
@@ -17,7 +17,6 @@ MOST_PACING: Final = 100.0
 # A text or a truth value is no number where money hangs on it; an integer is one.
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Days = Annotated[int, Field(ge=1, json_schema_extra={"maximum": MAX_HORIZON_DAYS}), WHOLE]
-Ends = Annotated[list[float | None], Field(min_length=2, max_length=2)]
 Id = Annotated[str, Field(min_length=1)]
 
 _EXAMPLES: Final[list[Any]] = [
@@ -176,7 +175,7 @@ class BidAnswer(BaseModel):
         description="Purchases expected in the cell over those that came; null if none came."
     )
     n: list[int | None] = Field(description="Moments of the cell that were judged.")
-    interval: list[Ends | None] = Field(
+    interval: list[Interval | None] = Field(
         description="95 % of predicted over observed; null on a side without an end."
     )
     shrunk: list[bool | None] = Field(

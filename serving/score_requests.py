@@ -4,11 +4,12 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from models.horizons import MAX_HORIZON_DAYS
+from features.vocabulary import MAX_HORIZON_DAYS
 
 __all__ = [
     "MOST_PAIRS",
     "WHOLE",
+    "Interval",
     "Milliseconds",
     "Output",
     "Pair",
@@ -37,6 +38,7 @@ WHOLE: Final = BeforeValidator(_whole)
 Days = Annotated[int, Field(json_schema_extra={"minimum": 1, "maximum": MAX_HORIZON_DAYS}), WHOLE]
 Milliseconds = Annotated[int, Field(ge=1, le=60_000), WHOLE]
 Output = Literal["purchase", "next_stage", "stage_at", "value"]
+Interval = Annotated[list[float | None], Field(min_length=2, max_length=2)]
 Status = Literal["ok", "unknown_user", "unknown_brand", "degraded", "opted_out"]
 ByHorizon = dict[str, list[float | None]]
 ByHorizonAndStage = dict[str, dict[str, list[float | None]]]

@@ -10,8 +10,8 @@ from typing import Any, Literal, Self, TypeAlias
 from features.brands import Brands
 from features.engine import Engine
 from features.instants import datetime_of
-from features.vocabulary import MICROSECONDS_PER_DAY
-from models.horizons import MAX_HORIZON_DAYS, learnt_edges
+from features.vocabulary import MAX_HORIZON_DAYS, MICROSECONDS_PER_DAY
+from models.horizons import learnt_edges
 from models.purchase import FEWEST_BUYERS
 from training.buyers import Buyers, BuyersWithin, buyers_within, pairs_of, purchases_of
 from training.moments import Grid, grid_days

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict
 
 from serving import score_requests
+from serving.score_requests import Interval, Status
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,10 +84,10 @@ class BidAnswer(BaseModel):
     judged_horizon: list[int | None]
     predicted_over_observed: list[float | None]
     n: list[int | None]
-    interval: list[tuple[float | None, float | None] | None]
+    interval: list[Interval | None]
     shrunk: list[bool | None]
     factor: list[float | None]
-    status: list[str]
+    status: list[Status]
 
 
 class RejectedEvent(BaseModel):
