@@ -13,7 +13,7 @@ __all__ = ["Doors"]
 
 # The doorway measures the echoes' bodies as it measures those of the doors.
 ways: Any = WAYS
-ways["/echo"] = ways["/v1/echo"] = WAYS["/v1/score"]
+ways["/echo/raw"] = ways["/v1/echo"] = WAYS["/v1/score"]
 
 
 async def echo(scope: Any, receive: Receive, send: Send) -> None:

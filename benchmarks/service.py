@@ -29,7 +29,7 @@ _VARIANTS: Final = 48
 _CALLS: Final = {"1 pair": 1_000, "64 users": 300, "512 users x 1 brand": 120, "1 user x 512": 200}
 _PURCHASE: Final = {"horizons": [30], "outputs": ["purchase"]}
 _DOORS: Final = (
-    ("raw echo", "/echo"), ("fast", "/fast/v1/score"), ("typed echo", "/v1/echo"),
+    ("raw echo", "/echo/raw"), ("fast", "/fast/v1/score"), ("typed echo", "/v1/echo"),
     ("typed", "/v1/score"),
 )  # fmt: skip
 
@@ -79,7 +79,7 @@ def open_rows(port: int, asked: dict[str, list[bytes]]) -> Iterator[list[str]]:
     """Yield the rows of the table of open loops."""
     for shape, rate in (("1 pair", 200), ("512 users x 1 brand", 20)):
         seconds = {}
-        for door, path in (("echo", "/echo"), ("fast", "/fast/v1/score")):
+        for door, path in (("echo", "/echo/raw"), ("fast", "/fast/v1/score")):
             every = [request(path, body) for body in asked[shape]]
             plan = [(i / rate, every[i % len(every)]) for i in range(rate * 20)]
             done = asyncio.run(open_loop(port, plan))
