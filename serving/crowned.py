@@ -58,9 +58,7 @@ class Crowned:
         There is no champion to begin with, or it is broken.
     """
 
-    def __init__(
-        self, releases: Path, store: HistoryStore, warm: Callable[[Champion], None]
-    ) -> None:
+    def __init__(self, releases: Path, store: HistoryStore, warm: Warm) -> None:
         self._releases, self._store, self._warm = releases, store, warm
         self._crowned = champions(releases)
         self.champion = self._loaded()

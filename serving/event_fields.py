@@ -27,7 +27,7 @@ MOST_AHEAD: Final = MICROSECONDS_PER_DAY
 A store counts what it keeps back from its newest event. One wrong clock that wrote the year 2099
 would make it forget everybody, and nothing would bring them back. A day is room for clocks that are
 slow and for a zone that was left out. It is also what `keep_days` leaves: it is a day more than any
-feature looks back, so even after an event a day ahead the store can answer for now.
+feature looks back, so even after an event a day ahead the store can answer as of today.
 """
 
 _EARLIEST: Final = 0

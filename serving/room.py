@@ -19,6 +19,7 @@ import orjson
 
 from features.errors import BusyError, RequestError, StagecastError, StoreAwayError
 from features.instants import datetime_of, micros_of, read_instant
+from features.vocabulary import MICROSECONDS_PER_DAY
 from models.release import Release
 from serving.bid_requests import BidRequest
 from serving.bids import BidRows, at_own_horizon
@@ -42,9 +43,8 @@ _Answered = tuple[str, int, Answer, Collection[str]]
 
 _AWAY_SECONDS: Final = 0.25
 _CHECKED_SECONDS: Final = 1.0
-_MARGIN: Final = 30 * 86_400_000_000
-"""How much younger than the oldest that can be answered `as_of` is, to be checked but now and then.
-"""
+_FAR: Final = 30 * MICROSECONDS_PER_DAY
+"""So far beyond the oldest answerable instant, `as_of` is not held against the store each time."""
 
 
 class Room:
@@ -205,7 +205,7 @@ class Room:
     def _check(self, instant: int) -> None:
         """Refuse an instant whose look-back is forgotten; the store is asked now and then."""
         checked, earliest = self._earliest
-        if monotonic() - checked < _CHECKED_SECONDS and instant >= earliest + _MARGIN:
+        if monotonic() - checked < _CHECKED_SECONDS and instant >= earliest + _FAR:
             return
         self._store.check_as_of(instant)
         self._earliest = monotonic(), self._store.earliest_answerable() or instant

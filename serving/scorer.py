@@ -1,7 +1,7 @@
 """The scorer: forecasts of pairs from their histories, as one release sees them."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -30,14 +30,12 @@ class Answer:
     Attributes
     ----------
     stages : the stages' names; `stage` (n,) is an index, -1 where it is not known.
-    categories : (n,) of the pairs' brands; None where a brand has none.
     status : (n,) of each row.
     """
 
     forecast: Forecast
     stages: tuple[str, ...]
     stage: npt.NDArray[np.int64]
-    categories: Sequence[str | None]
     status: tuple[str, ...]
 
     @property
@@ -63,7 +61,7 @@ class Answer:
             None if f.value is None else f.value[rows],
             None if f.order_value is None else f.order_value[rows],
         )
-        return Answer(one, self.stages, self.stage[rows], self.categories[rows], self.status[rows])
+        return Answer(one, self.stages, self.stage[rows], self.status[rows])
 
     def columns(self, outputs: Collection[str]) -> dict[str, Any]:
         """Return the asked outputs by the service's names; opted-out rows are unknown (NaN)."""
@@ -127,25 +125,28 @@ class Scorer:
         StoreAwayError
             The history store does not answer; `without_history` can.
         """
-        batch = self._batches.build(pairs, as_of)
-        X, stage = self._features.values(batch)
-        brands = [brand for _, brand in pairs]
-        known_brand = np.array([brand in self._category for brand in brands], dtype=bool)
-        known = ~np.isnan(X[:, self._user_seen]) & known_brand
-        categories = [self._category.get(brand) for brand in brands]
-        met = ~np.isnan(X[:, self._pair_seen])
-        moments = Moments(X, stage.astype(np.int64), brands, categories, known, met)
+        moments = self._moments(pairs, as_of)
         return Answer(
             self.release.model.predict(moments, horizons, outputs),
             self.release.model.stages,
             moments.stage,
-            categories,
             tuple(
-                _status(user in opted_out, brand, both)
-                for (user, _), brand, both in zip(
-                    pairs, known_brand.tolist(), known.tolist(), strict=True
-                )
+                _status(user in opted_out, brand in self._category, known)
+                for (user, brand), known in zip(pairs, moments.known.tolist(), strict=True)
             ),
+        )
+
+    def _moments(self, pairs: Sequence[tuple[str, str]], as_of: int) -> Moments:
+        X, stage = self._features.values(self._batches.build(pairs, as_of))
+        brands = [brand for _, brand in pairs]
+        known_brand = np.array([brand in self._category for brand in brands], dtype=bool)
+        return Moments(
+            X,
+            stage.astype(np.int64),
+            brands,
+            [self._category.get(brand) for brand in brands],
+            ~np.isnan(X[:, self._user_seen]) & known_brand,
+            ~np.isnan(X[:, self._pair_seen]),
         )
 
     def rehearse(self, pairs: int, horizons: Sequence[int]) -> Answer:
@@ -155,12 +156,8 @@ class Scorer:
         """
         brands = self.release.brands.brand_ids or ("",)
         asked = [("", brands[i % len(brands)]) for i in range(pairs)]
-        X, stage = self._features.values(self._batches.build(asked, 0))
-        categories = [self._category.get(brand) for _, brand in asked]
-        known = np.ones(pairs, dtype=bool)
-        moments = Moments(
-            X, stage.astype(np.int64), [brand for _, brand in asked], categories, known, known
-        )
+        yes = np.ones(pairs, dtype=bool)
+        moments = replace(self._moments(asked, 0), known=yes, met=yes)
         self.release.model.predict(moments, horizons)
         return self.without_history(asked, horizons)
 
@@ -181,7 +178,6 @@ class Scorer:
             self.release.model.predict(moments, horizons),
             self.release.model.stages,
             np.full(n, -1),
-            categories,
             tuple("opted_out" if user in opted_out else "degraded" for user, _ in pairs),
         )
 
