@@ -18,6 +18,7 @@ import numpy as np
 from benchmarks._commands import Steps
 from benchmarks._sample import Sample
 from benchmarks.kernel import first_features
+from models.batch import seen_columns
 from models.release import Release, champions, save_release, set_champion
 from serving.launch import SETTINGS_VARIABLE
 from stagecast.configuration import Configuration, load_configuration
@@ -91,9 +92,13 @@ class ServedWorld:
         as_of = json.loads((releases / champion / "release.json").read_text())["as_of"]
         sample = Sample.of(configuration, as_of, SamplingSettings(moments=_MOMENTS))
         view = sample.view
-        chosen = first_features(view.features, _FEATURES)
-        names = [feature.name for feature in view.features]
-        columns = [names.index(feature.name) for feature in chosen]
+        seen = seen_columns(view.features)
+        spread = first_features(
+            [feature for i, feature in enumerate(view.features) if i not in seen],
+            _FEATURES - len(seen),
+        )
+        columns = sorted([*seen, *(view.features.index(feature) for feature in spread)])
+        chosen = tuple(view.features[column] for column in columns)
         table = replace(sample.table, X=np.ascontiguousarray(sample.table.X[:, columns]))
         bins = sum(edge <= _HORIZON for edge in table.edges)
         learner = Learner(

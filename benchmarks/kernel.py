@@ -24,7 +24,7 @@ from features.catalogue import catalogue  # noqa: E402
 from features.context import Context  # noqa: E402
 from features.feature import Feature, in_order  # noqa: E402
 from features.formula import Formula  # noqa: E402
-from features.history import RECORD, sort_records  # noqa: E402
+from features.history import RECORD, Histories, sort_records  # noqa: E402
 from features.online import MomentBatch, OnlineFeatures  # noqa: E402
 from features.stages import load_stage_model  # noqa: E402
 from features.vocabulary import KINDS, MICROSECONDS_PER_DAY  # noqa: E402
@@ -76,9 +76,7 @@ def batch(users: int, brands: int, context: Context) -> MomentBatch:
     brand_category = np.arange(brands, dtype=np.int64) % _CATEGORIES
     brand = brand.astype(np.int64)
     return MomentBatch(
-        records,
-        user * _EVENTS,
-        (user + 1) * _EVENTS,
+        Histories.of(records, user * _EVENTS, (user + 1) * _EVENTS),
         brand,
         brand_category[brand],
         np.asarray([14, 29, 30, 45, 70], dtype=np.int64)[brand_category[brand] % 5],

@@ -25,6 +25,8 @@ from features.aggregates import (
     Aggregate,
     Window,
 )
+from features.history import Histories, field_places
+from features.memory import column
 from features.vocabulary import KIND_CODE, KINDS, MICROSECONDS_PER_DAY
 
 __all__ = ["Program", "build_program", "run_program"]
@@ -42,6 +44,11 @@ _DAY: Final = MICROSECONDS_PER_DAY
 _LOOKBACK: Final = LOOKBACK_DAYS * MICROSECONDS_PER_DAY
 _SESSION: Final = SESSION_MINUTES * 60_000_000
 _N_KINDS: Final = len(KINDS)
+
+# Where each column of a packed history begins, in bytes for each of its events.
+_AT, _VALUE, _BRAND, _EVENT_CATEGORY, _LOCAL_DAY, _CHANNEL, _KIND = field_places(
+    "occurred_at", "value_micros", "brand", "category", "local_day", "channel", "kind"
+)
 
 # The columns of a step: `number` is what it changes; `only` is a channel's slot, or `_ANY`, or
 # `_UNBRANDED`.
@@ -195,21 +202,22 @@ def _decay_weights(half_lives: Sequence[float]) -> Ints:
     return np.floor(DECAY_UNIT * 2.0 ** (-days / length[:, :, None]) + 0.5).astype(np.int64)
 
 
-def run_program(program: Program, rows: Sequence[Any], order: Ints, out: Any) -> None:
+def run_program(
+    program: Program, histories: Histories, rows: Sequence[Any], order: Ints, out: Any
+) -> None:
     """Write every aggregate of every row to `out`, shape (n_rows, n_columns), float64.
 
     Rows are visited in `order`: those of one user, instant, cycle and category are quickest next
     to each other.
     """
-    _run(*rows, order, *program.arrays, out)
+    _run(histories.address, histories.events, *rows, order, *program.arrays, out)
 
 
 # One long function: where it is parted, numba counts references at every call, and that alone
 # makes the loop several times slower.
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _run(  # pragma: no cover
-    at: Any, kind: Any, owner: Any, category_of: Any, channel: Any, local_day: Any, value: Any,
-    start: Any, end: Any, brand: Any, category: Any, cycle: Any, as_of: Any,
+    address: Any, events: Any, brand: Any, category: Any, cycle: Any, as_of: Any,
     brand_category: Any, channel_slot: Any, order: Any,
     steps: Any, first_step: Any, marks: Any, first_mark: Any, numbers: Any, of_scope: Any,
     reach: Any, ends: Any, end_kinds: Any, first_end: Any, weights: Any, floods: Any, out: Any,
@@ -217,9 +225,7 @@ def _run(  # pragma: no cover
     n_numbers = len(numbers)
     total, newest = np.empty(n_numbers, np.int64), np.empty(n_numbers, np.int64)
     before, armed = np.empty(n_numbers, np.int64), np.empty(n_numbers, np.bool_)
-    most = 1
-    for row in range(len(start)):
-        most = max(most, end[row] - start[row])
+    most = max(1, events.max()) if len(events) else 1
     # Places are unsigned: numba asks of every signed one whether it counts from the end.
     flood, flooded, n_flooded = floods[0], np.empty((4, most), np.uint64), np.zeros(4, np.int64)
     listed, length = np.empty((4, most), np.uint64), np.zeros(4, np.int64)
@@ -227,7 +233,10 @@ def _run(  # pragma: no cover
     category_flood, rival_flood = flooded[_CATEGORY], flooded[_RIVAL]
     user_acts, pair_acts = listed[_USER], listed[_PAIR]
     category_acts, rival_acts = listed[_CATEGORY], listed[_RIVAL]
+    # Whose the events of these lists are, and of what category, without what lies between.
     flood_brand, flood_category = np.empty(most, np.int32), np.empty(most, np.int32)
+    act_brand, act_category = np.empty(most, np.int32), np.empty(most, np.int32)
+    related_flood_brand, related_act_brand = np.empty(most, np.int32), np.empty(most, np.int32)
     key = _RIVAL * _N_KINDS + flood
     rivals_shown = flood >= 0 and first_step[key + 1] > first_step[key]
     earliest, latest = np.empty((4, _N_KINDS), np.int64), np.empty((4, _N_KINDS), np.int64)
@@ -235,34 +244,43 @@ def _run(  # pragma: no cover
     for i in range(len(ends)):
         asked[ends[i, 1]] = True
     fresh = np.ones(4, np.bool_)
-    last = -1
+    last, among = -1, True
     for place in range(len(order)):
         row = order[place]
-        now, days = as_of[row], cycle[row]
-        same = last >= 0 and start[row] == start[last] and end[row] == end[last]
+        now, days, own_brand = as_of[row], cycle[row], np.int32(_NONE)
+        if brand[row] >= 0:
+            own_brand = np.int32(brand[row])
+        same = last >= 0 and address[row] == address[last] and events[row] == events[last]
         same = same and now == as_of[last] and days == cycle[last]
         fresh[_USER] = not same
         fresh[_CATEGORY] = not same or category[row] != category[last]
         last = row
 
-        # The events that are seen stand in [begin, stop).
-        begin, high = start[row], end[row]
-        while begin < high:
-            middle = (begin + high) // 2
-            if at[middle] < now - _LOOKBACK:
-                begin = middle + 1
-            else:
-                high = middle
-        stop, high = begin, end[row]
-        while stop < high:
-            middle = (stop + high) // 2
-            if at[middle] < now:
-                stop = middle + 1
-            else:
-                high = middle
-
-        # Picked without a branch: which event is of which scope cannot be foretold.
         if not same:
+            n, block = events[row], address[row]
+            at = column(block + _AT * n, n, numba.int64)
+            value = column(block + _VALUE * n, n, numba.int64)
+            owner = column(block + _BRAND * n, n, numba.int32)
+            category_of = column(block + _EVENT_CATEGORY * n, n, numba.int32)
+            local_day = column(block + _LOCAL_DAY * n, n, numba.int32)
+            channel = column(block + _CHANNEL * n, n, numba.int16)
+            kind = column(block + _KIND * n, n, numba.uint8)
+            # The events that are seen stand in [begin, stop).
+            begin, high = 0, n
+            while begin < high:
+                middle = (begin + high) // 2
+                if at[middle] < now - _LOOKBACK:
+                    begin = middle + 1
+                else:
+                    high = middle
+            stop, high = begin, n
+            while stop < high:
+                middle = (stop + high) // 2
+                if at[middle] < now:
+                    stop = middle + 1
+                else:
+                    high = middle
+            # Picked without a branch: which event is of which list cannot be foretold.
             shown, acts = 0, 0
             for e in range(np.uint64(begin), np.uint64(stop)):
                 is_flood = kind[e] == flood
@@ -276,34 +294,61 @@ def _run(  # pragma: no cover
                 if where < 0 and whose >= 0:
                     where = brand_category[whose]
                 flood_brand[i], flood_category[i] = whose, where
-        own_brand = np.int32(brand[row] if brand[row] >= 0 else _NONE)
-        own_category = np.int32(category[row] if category[row] >= 0 else _NONE)
-        mine, related, rivals = 0, 0, 0
-        for i in range(n_flooded[_USER]):
-            e = user_flood[i]
-            pair_flood[mine] = e
-            mine += flood_brand[i] == own_brand
-            category_flood[related] = e
-            related += flood_category[i] == own_category
-        if rivals_shown:
+            for i in range(acts):
+                whose, where = owner[user_acts[i]], category_of[user_acts[i]]
+                if where < 0 and whose >= 0:
+                    where = brand_category[whose]
+                act_brand[i], act_category[i] = whose, where
+        if fresh[_CATEGORY]:
+            own_category = np.int32(category[row] if category[row] >= 0 else _NONE)
+            related = 0
             for i in range(n_flooded[_USER]):
-                rival_flood[rivals] = user_flood[i]
-                in_category = flood_category[i] == own_category
-                rivals += in_category & (flood_brand[i] != own_brand) & (flood_brand[i] >= 0)
-        n_flooded[_PAIR], n_flooded[_CATEGORY], n_flooded[_RIVAL] = mine, related, rivals
-        mine, related, rivals = 0, 0, 0
+                category_flood[related] = user_flood[i]
+                related_flood_brand[related] = flood_brand[i]
+                related += flood_category[i] == own_category
+            n_flooded[_CATEGORY] = related
+            related = 0
+            for i in range(length[_USER]):
+                category_acts[related] = user_acts[i]
+                related_act_brand[related] = act_brand[i]
+                related += act_category[i] == own_category
+            length[_CATEGORY] = related
+        # Most brands are none that the user has met: their events are counted before they are
+        # picked, and the rivals of one such brand are those of the next.
+        mine = 0
+        for i in range(n_flooded[_USER]):
+            mine += flood_brand[i] == own_brand
+        n_flooded[_PAIR] = mine
+        if mine:
+            mine = 0
+            for i in range(n_flooded[_USER]):
+                pair_flood[mine] = user_flood[i]
+                mine += flood_brand[i] == own_brand
+        mine = 0
         for i in range(length[_USER]):
-            e = user_acts[i]
-            whose, where = np.int64(owner[e]), np.int64(category_of[e])
-            if where < 0 and whose >= 0:
-                where = brand_category[whose]
-            pair_acts[mine] = e
-            mine += whose == own_brand
-            category_acts[related] = e
-            related += where == own_category
-            rival_acts[rivals] = e
-            rivals += (where == own_category) & (whose != own_brand) & (whose >= 0)
-        length[_PAIR], length[_CATEGORY], length[_RIVAL] = mine, related, rivals
+            mine += act_brand[i] == own_brand
+        length[_PAIR] = mine
+        if mine:
+            mine = 0
+            for i in range(length[_USER]):
+                pair_acts[mine] = user_acts[i]
+                mine += act_brand[i] == own_brand
+        was_among, among = among, n_flooded[_PAIR] + length[_PAIR] > 0
+        fresh[_RIVAL] = fresh[_CATEGORY] or was_among or among
+        if fresh[_RIVAL]:
+            rivals = 0
+            if rivals_shown:
+                for i in range(n_flooded[_CATEGORY]):
+                    whose = related_flood_brand[i]
+                    rival_flood[rivals] = category_flood[i]
+                    rivals += (whose != own_brand) & (whose >= 0)
+            n_flooded[_RIVAL] = rivals
+            rivals = 0
+            for i in range(length[_CATEGORY]):
+                whose = related_act_brand[i]
+                rival_acts[rivals] = category_acts[i]
+                rivals += (whose != own_brand) & (whose >= 0)
+            length[_RIVAL] = rivals
 
         for scope in range(4):
             if not fresh[scope]:

@@ -21,7 +21,7 @@ from features.aggregates import LOOKBACK_DAYS
 from features.attributes import with_attributes
 from features.brands import Brands
 from features.engine import Engine
-from features.history import RECORD, UNKNOWN
+from features.history import RECORD, UNKNOWN, Histories
 from features.online import MomentBatch, OnlineFeatures
 from features.streams import whole_users
 from features.users import UserTable
@@ -274,9 +274,7 @@ class MomentWork:
         moments = rows.take(pa.array(asked))
         X, stage = online.values(
             MomentBatch(
-                _records(rows, kind),
-                start[user[asked]],
-                stop[user[asked]],
+                Histories.of(_records(rows, kind), start, stop).rows(user[asked]),
                 brand,
                 self.coding.category[brand],
                 self.coding.cycle[brand],

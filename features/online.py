@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +9,7 @@ import numpy.typing as npt
 from features.aggregates import Aggregate
 from features.feature import Feature, in_order
 from features.finishing import Finishing
+from features.history import Histories
 from features.kernel import Program, build_program, run_program
 from features.stage_rules import StageIfIdle
 from features.stages import StageModel
@@ -20,8 +20,6 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Stages = npt.NDArray[np.int8]
 
-_READ: Final = ("occurred_at", "kind", "brand", "category", "channel", "local_day", "value_micros")
-
 
 @dataclass(frozen=True)
 class MomentBatch:
@@ -29,8 +27,7 @@ class MomentBatch:
 
     Parameters
     ----------
-    records : records of all users one after another; each user's in the order of events.
-    start, end : shape (n_moments,); where the moment's user stands in `records`.
+    histories : the packed history of each moment's user, in the order of events.
     brand, category : shape (n_moments,); codes, -1 where unknown.
     cycle : shape (n_moments,); decision cycle in days.
     as_of : shape (n_moments,); microseconds since 1970, UTC.
@@ -41,9 +38,7 @@ class MomentBatch:
         ``decision_cycle_days``.
     """
 
-    records: npt.NDArray[Any]
-    start: Ints
-    end: Ints
+    histories: Histories
     brand: Ints
     category: Ints
     cycle: Ints
@@ -111,14 +106,14 @@ def _order(batch: MomentBatch) -> Ints:
     """Return the rows, those of one user, instant, cycle and category next to each other."""
     if len(batch.as_of) == 1:
         return np.zeros(1, dtype=np.int64)
-    keys = batch.brand, batch.category, batch.cycle, batch.as_of, batch.start
+    keys = batch.brand, batch.category, batch.cycle, batch.as_of, batch.histories.address
     return np.lexsort(keys).astype(np.int64)
 
 
 def _fill(program: Program, batch: MomentBatch, order: Ints, out: Floats) -> None:
-    rows = [batch.records[name] for name in _READ]
-    rows += [batch.start, batch.end, batch.brand, batch.category, batch.cycle, batch.as_of]
-    run_program(program, [*rows, batch.brand_category, batch.channel_slot], order, out)
+    rows = batch.brand, batch.category, batch.cycle, batch.as_of
+    brands = batch.brand_category, batch.channel_slot
+    run_program(program, batch.histories, [*rows, *brands], order, out)
 
 
 def _empty(rows: int, columns: int) -> Floats:

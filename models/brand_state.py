@@ -7,6 +7,7 @@ moment's own, so that nothing is learnt from later purchases.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final, Self
 
 import ibis
@@ -57,8 +58,16 @@ class BrandState:
 
     def of(self, brands: Sequence[str]) -> Floats:
         """Return the states, shape (n, n_columns)."""
-        rows = [self.states.get(brand, self.others) for brand in brands]
-        return np.array(rows, dtype=np.float64).reshape(-1, len(BRAND_COLUMNS))
+        place, table = self._table
+        others = len(place)
+        return table[[place.get(brand, others) for brand in brands]]
+
+    @cached_property
+    def _table(self) -> tuple[dict[str, int], Floats]:
+        """The place of each brand in the states of all, behind which stand the others'."""
+        rows = np.array([*self.states.values(), self.others], dtype=np.float64)
+        place = {brand: i for i, brand in enumerate(self.states)}
+        return place, rows.reshape(-1, len(BRAND_COLUMNS))
 
 
 @dataclass(frozen=True)

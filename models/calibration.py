@@ -3,7 +3,7 @@
 A cell is a brand at a stage. Its parents are the category at the stage, the stage, and all.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -12,10 +12,12 @@ import pandas as pd
 
 from models.estimator import Estimator
 
-__all__ = ["CellCalibration", "cell_names"]
+__all__ = ["CellCalibration", "KnownFactors", "cell_names"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+
+_Cell = tuple[str, str | None, int]
 
 LEVELS: Final = ("all", "stage", "category", "brand")
 """From the widest cell to the narrowest."""
@@ -123,3 +125,36 @@ class CellCalibration(Estimator):
         model = cls(data["strength"])
         model.factors_ = dict(data["factors"])
         return model
+
+
+class KnownFactors:
+    """The factors of rows, where each cell is looked up once: names cost more than all else.
+
+    Parameters
+    ----------
+    stages : the names of the stages.
+    """
+
+    def __init__(self, calibration: CellCalibration, stages: Sequence[str]) -> None:
+        self._calibration, self._stages = calibration, stages
+        self._found: dict[_Cell, float] = {}
+
+    def of(self, brands: Sequence[str], categories: Sequence[str | None], stage: Ints) -> Floats:
+        """Return `CellCalibration.factor` of each row, (n,).
+
+        Parameters
+        ----------
+        brands, categories : of known brands, or what is kept would grow without an end.
+        """
+        cells = list(zip(brands, categories, stage.tolist(), strict=True))
+        try:
+            return np.array([self._found[cell] for cell in cells])
+        except KeyError:
+            self._look_up(dict.fromkeys(cells))
+            return np.array([self._found[cell] for cell in cells])
+
+    def _look_up(self, cells: Iterable[_Cell]) -> None:
+        new = [cell for cell in cells if cell not in self._found]
+        brands, categories, stage = zip(*new, strict=True)
+        names = cell_names(brands, categories, np.array(stage), self._stages)
+        self._found |= dict(zip(new, self._calibration.factor(names).tolist(), strict=True))

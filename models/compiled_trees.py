@@ -26,7 +26,7 @@ _FEW: Final = 4
 """With fewer scores of each tree than this, to walk is quicker than to ask a block."""
 
 _PART: Final = 4096
-"""Rows that are worth a thread of their own."""
+"""Rows that one thread takes at a time."""
 
 
 class CompiledTrees:
@@ -75,8 +75,10 @@ class CompiledTrees:
         return self._scores(rows, np.array(bins, dtype=np.float64), threads)
 
     def _rows(self, X: Any, width: int) -> Floats:
-        # Writable and in order, since numba compiles anew for each kind of array.
-        rows: Floats = np.require(X, np.float64, ["C", "W"])
+        # Writable and in one of two orders, since numba compiles anew for each kind of array.
+        rows: Floats = np.require(X, np.float64, ["W"])
+        if not (rows.flags.c_contiguous or rows.flags.f_contiguous):
+            rows = np.ascontiguousarray(rows)
         if rows.ndim != 2 or rows.shape[1] != width:
             raise ReleaseError(
                 f"The trees look at {width} columns, and were asked about an array of shape "
@@ -87,15 +89,13 @@ class CompiledTrees:
     def _scores(self, X: Floats, bins: Floats | None, threads: int) -> Floats:
         forest = self.forest
         out = np.zeros((len(X), 1 if bins is None else len(bins), forest.n_outcomes))
-        parts = min(threads, -(-len(X) // _PART))
-        if parts > 1:
-            edges = np.linspace(0, len(X), parts + 1).astype(int)
-            with ThreadPoolExecutor(parts) as pool:
+        if threads > 1 and len(X) > _PART:
+            parts = [slice(low, low + _PART) for low in range(0, len(X), _PART)]
+            with ThreadPoolExecutor(threads) as pool:
                 list(
                     pool.map(
-                        lambda low, high: self._add(X[low:high], bins, out[low:high]),
-                        edges[:-1],
-                        edges[1:],
+                        lambda some: self._add(np.ascontiguousarray(X[some]), bins, out[some]),
+                        parts,
                     )
                 )
         else:
@@ -107,8 +107,7 @@ class CompiledTrees:
         if self._masks is not None and not few:
             run_leaf_masks(self._masks, X, bins, out)
             return
-        if bins is not None:
-            X = in_bins(X, bins)
+        X = np.ascontiguousarray(X) if bins is None else in_bins(X, bins)
         walk(self.forest, X, out.reshape(-1, self.forest.n_outcomes))
 
 

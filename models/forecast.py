@@ -2,13 +2,14 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from models.brand_state import BrandState
-from models.calibration import CellCalibration, cell_names
+from models.calibration import CellCalibration, KnownFactors
 from models.cells import CellMeans
 from models.purchase import PurchaseCurve
 from models.stage_outcomes import NextStage, StageHeld, possible_outcomes
@@ -48,14 +49,13 @@ class Moments:
         """The coarse kind of moment that models start from: 0 never met, else 1 + stage."""
         return np.where(self.met | (self.stage > 0), 1 + self.stage, 0)
 
-    def only(self, rows: npt.NDArray[np.bool_]) -> "Moments":
-        """Return the moments where `rows` is True."""
-        chosen = np.flatnonzero(rows)
+    def only(self, rows: Ints) -> "Moments":
+        """Return the moments of some rows."""
         return Moments(
             self.X[rows],
             self.stage[rows],
-            [self.brands[i] for i in chosen.tolist()],
-            [self.categories[i] for i in chosen.tolist()],
+            [self.brands[row] for row in rows.tolist()],
+            [self.categories[row] for row in rows.tolist()],
             self.known[rows],
             self.met[rows],
         )
@@ -80,6 +80,18 @@ class Forecast:
     p_at: Floats
     value: Floats | None
     order_value: Floats | None = None
+
+    def only(self, rows: Ints | slice) -> "Forecast":
+        """Return the forecast of some rows."""
+        value, order = self.value, self.order_value
+        return Forecast(
+            self.horizons,
+            self.p_purchase[rows],
+            self.p_outcome[rows],
+            self.p_at[rows],
+            None if value is None else value[rows],
+            None if order is None else order[rows],
+        )
 
 
 @dataclass(frozen=True)
@@ -121,10 +133,10 @@ class ForecastModel:
         known = moments.known
         if known.all():
             return self._learnt(moments, horizons, outputs)
-        prior = self._prior(moments.only(~known), horizons)
+        prior = self._prior(moments.only(np.flatnonzero(~known)), horizons, outputs)
         if not known.any():
             return prior
-        learnt = self._learnt(moments.only(known), horizons, outputs)
+        learnt = self._learnt(moments.only(np.flatnonzero(known)), horizons, outputs)
         return Forecast(
             horizons,
             _merged(known, learnt.p_purchase, prior.p_purchase),
@@ -143,53 +155,76 @@ class ForecastModel:
         self, moments: Moments, horizons: tuple[int, ...], outputs: Collection[str]
     ) -> Forecast:
         X, group, stage = self.matrix(moments), moments.group, moments.stage
-        shape, n_stages = (len(stage), len(horizons)), len(self.stages)
-        p, value, order = _unasked(shape), None, None
-        p_outcome, p_at = _unasked((*shape, n_stages + 1)), _unasked((*shape, n_stages))
+        found = self._nothing(len(stage), horizons)
         if "purchase" in outputs:
             H = self.purchase.hazard_within(self.purchase.steps_of(X, group, horizons), horizons)
-            p = -np.expm1(-H * self.factor(moments)[:, None])
+            found["p_purchase"] = -np.expm1(-H * self.factor(moments)[:, None])
         if "next_stage" in outputs:
-            p_outcome = self.next_stage.outcomes_of(X, stage, horizons)
+            found["p_outcome"] = self.next_stage.outcomes_of(X, stage, horizons)
         if "stage_at" in outputs:
-            p_at = self.stage_held.held_of(X, stage, horizons)
-        if self.value is not None:
-            wanted = "value" in outputs
-            value = self.value.value_of(X, group, horizons) if wanted else _unasked(shape)
-        if self.order_value is not None:
-            wanted = "order_value" in outputs
-            order = self.order_value.predict(X) if wanted else _unasked(shape[:1])
-        return Forecast(horizons, p, p_outcome, p_at, value, order)
+            found["p_at"] = self.stage_held.held_of(X, stage, horizons)
+        if "value" in outputs and self.value is not None:
+            found["value"] = self.value.value_of(X, group, horizons)
+        if "order_value" in outputs and self.order_value is not None:
+            found["order_value"] = self.order_value.predict(X)
+        return Forecast(horizons, **found)
 
     def factor(self, moments: Moments) -> Floats:
         """Return what the cumulative hazard of each moment is multiplied with, (n,)."""
-        if self.calibration is None:
+        if self._factors is None:
             return np.ones(len(moments.stage))
-        return self.calibration.factor(
-            cell_names(moments.brands, moments.categories, moments.stage, self.stages)
-        )
+        return self._factors.of(moments.brands, moments.categories, moments.stage)
 
-    def _prior(self, moments: Moments, horizons: tuple[int, ...]) -> Forecast:
+    @cached_property
+    def _factors(self) -> KnownFactors | None:
+        return None if self.calibration is None else KnownFactors(self.calibration, self.stages)
+
+    def _prior(
+        self, moments: Moments, horizons: tuple[int, ...], outputs: Collection[str]
+    ) -> Forecast:
         """Return the forecast of the cells: brand and stage, and nothing of the history."""
-        hazards, outcomes, held, amounts = self._strangers(moments)
-        met = moments.stage > 0
-        if met.any():
-            bins = len(self.purchase.edges)
-            some = moments.only(met)
+        cells: dict[tuple[Any, ...], int] = {}
+        key = zip(moments.brands, moments.categories, moments.stage.tolist(), strict=True)
+        cell = np.array([cells.setdefault(k, len(cells)) for k in key], dtype=np.int64)
+        # Those of one cell are alike, so that each is worked out once.
+        first = np.unique(cell, return_index=True)[1]
+        return self._prior_of_cells(moments.only(first), horizons, outputs).only(cell)
+
+    def _prior_of_cells(
+        self, moments: Moments, horizons: tuple[int, ...], outputs: Collection[str]
+    ) -> Forecast:
+        stage, (hazards, outcomes, held, amounts) = moments.stage, self._strangers(moments)
+        met = np.flatnonzero(stage > 0)
+        if len(met):
+            bins, some = len(self.purchase.edges), moments.only(met)
             cells = self.cells.means(some.brands, some.categories)
             hazards[met], amounts[met] = cells[:, :bins], cells[:, bins:]
             outcomes[met] = self.next_stage.table_[some.stage]
             held[met] = self.stage_held.table_[some.stage]
-        steps = -np.log1p(-np.clip(hazards, 1e-12, 1 - 1e-12))
-        order = self.order_value
-        return Forecast(
-            horizons,
-            -np.expm1(-self.purchase.hazard_within(steps, horizons)),
-            self.next_stage.outcomes_within(outcomes, horizons),
-            self.stage_held.held_within(held, moments.stage, horizons),
-            None if self.value is None else self.value.at_horizons(amounts, horizons),
-            None if order is None else np.full(len(steps), order.base_),
-        )
+        found = self._nothing(len(stage), horizons)
+        if "purchase" in outputs:
+            steps = -np.log1p(-np.minimum(np.maximum(hazards, 1e-12), 1 - 1e-12))
+            found["p_purchase"] = -np.expm1(-self.purchase.hazard_within(steps, horizons))
+        if "next_stage" in outputs:
+            found["p_outcome"] = self.next_stage.outcomes_within(outcomes, horizons)
+        if "stage_at" in outputs:
+            found["p_at"] = self.stage_held.held_within(held, stage, horizons)
+        if "value" in outputs and self.value is not None:
+            found["value"] = self.value.at_horizons(amounts, horizons)
+        if "order_value" in outputs and self.order_value is not None:
+            found["order_value"] = np.full(len(stage), self.order_value.base_)
+        return Forecast(horizons, **found)
+
+    def _nothing(self, n: int, horizons: Sequence[int]) -> dict[str, Any]:
+        """Return the fields of a forecast that nothing was asked of."""
+        shape, n_stages = (n, len(horizons)), len(self.stages)
+        return {
+            "p_purchase": np.full(shape, np.nan),
+            "p_outcome": np.full((*shape, n_stages + 1), np.nan),
+            "p_at": np.full((*shape, n_stages), np.nan),
+            "value": None if self.value is None else np.full(shape, np.nan),
+            "order_value": None if self.order_value is None else np.full(n, np.nan),
+        }
 
     def _strangers(self, moments: Moments) -> tuple[Floats, Floats, Floats, Floats]:
         """Return hazards, outcomes, stages held and amounts of pairs that never met."""
@@ -207,14 +242,11 @@ class ForecastModel:
         )
 
 
-def _unasked(shape: tuple[int, ...]) -> Floats:
-    return np.broadcast_to(np.nan, shape)
-
-
 def model_matrix(moments: Moments, brand_state: npt.NDArray[Any], dtype: Any = np.float64) -> Any:
     """Return the features, the stage, and the state of the brand (n, n_columns)."""
     n, width = moments.X.shape
-    X = np.empty((n, width + 1 + brand_state.shape[1]), dtype=dtype)
+    # Column by column, as the features come and the trees ask.
+    X = np.empty((width + 1 + brand_state.shape[1], n), dtype=dtype).T
     X[:, :width], X[:, width], X[:, width + 1 :] = moments.X, moments.stage, brand_state
     return X
 

@@ -1,5 +1,6 @@
 """Hazards: the time after a moment cut into bins, and the curve that runs through them."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -42,7 +43,7 @@ class AtRisk(NamedTuple):
 
 def logit(p: Floats) -> Floats:
     """Return ``log(p / (1 - p))``, p clipped to where it is finite in both directions."""
-    p = np.clip(p, 1e-9, 1 - 1e-9)
+    p = np.minimum(np.maximum(p, 1e-9), 1 - 1e-9)
     return np.log(p) - np.log1p(-p)
 
 
@@ -113,10 +114,10 @@ def cumulative_hazard(
     edge) first_share[x]``; beyond the last edge it grows at `tail` times the last bin's daily
     rate. It never falls as x grows.
     """
-    H = np.cumsum(steps, axis=1)
+    H = steps.cumsum(axis=1)
     total = np.empty((len(steps), len(horizons)))
     for column, day in enumerate(horizons):
-        b = int(np.searchsorted(edges, day))
+        b = bisect_left(edges, day)
         if b == 0:
             total[:, column] = H[:, 0] * first_share[day]
         elif b == len(edges):

@@ -1,5 +1,6 @@
 """Horizons: the edges between which forecasts are learnt, and what lies between two of them."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Any, Final, Self
 
@@ -75,7 +76,7 @@ def bins_needed(edges: Sequence[int], horizons: Sequence[int]) -> int:
     >>> bins_needed((7, 14, 30), [1, 8])
     2
     """
-    return min(int(np.searchsorted(edges, max(horizons))) + 1, len(edges))
+    return min(bisect_left(edges, max(horizons)) + 1, len(edges))
 
 
 def edges_needed(edges: Sequence[int], horizons: Sequence[int]) -> list[int]:
@@ -88,7 +89,7 @@ def edges_needed(edges: Sequence[int], horizons: Sequence[int]) -> list[int]:
     """
     needed = set()
     for day in horizons:
-        upper = min(int(np.searchsorted(edges, day)), len(edges) - 1)
+        upper = min(bisect_left(edges, day), len(edges) - 1)
         needed |= {upper} if day >= edges[upper] or upper == 0 else {upper - 1, upper}
     return sorted(needed)
 

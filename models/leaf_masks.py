@@ -134,7 +134,8 @@ def run_leaf_masks(masks: LeafMasks, X: Floats, bins: Floats | None, out: Floats
 
     Parameters
     ----------
-    X : (n, n_features), or (n, n_features - 1) where `bins` are given.
+    X : (n, n_features), or (n, n_features - 1) where `bins` are given; row by row or column by
+        column in memory.
     bins : (n_bins,) what stands in the last column.
     """
     if bins is None:

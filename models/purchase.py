@@ -280,7 +280,7 @@ class PurchaseCurve(Estimator):
             line = logit(self.plain_.hazards(self._plain_columns(X), bins))
             raw = (1.0 - self.plain_share_) * raw + self.plain_share_ * line
         # -log(1 - h) with h = 1 / (1 + exp(-raw)).
-        return np.asarray(np.logaddexp(0.0, np.clip(raw, -30.0, 30.0)))
+        return np.asarray(np.logaddexp(0.0, np.minimum(np.maximum(raw, -30.0), 30.0)))
 
     def _start(self, group: Ints, bins: int) -> Floats:
         return logit(self.base_[np.minimum(group, len(self.base_) - 1), :bins])

@@ -187,10 +187,10 @@ class Explainer:
         n, known = len(values), np.flatnonzero(moments.known)
         hazard, (odds, points) = np.empty(n), np.zeros((2, n, len(self.names)))
         for rows in (known[i : i + _BATCH] for i in range(0, len(known), _BATCH)):
-            some = moments.only(_among(rows, n))
+            some = moments.only(rows)
             hazard[rows], odds[rows], points[rows] = self._learnt(values[rows], some)
         if len(known) < n:
-            prior = self.model.predict(moments.only(~moments.known), [self.horizon])
+            prior = self.model.predict(moments.only(np.flatnonzero(~moments.known)), [self.horizon])
             hazard[~moments.known] = -np.log1p(-prior.p_purchase[:, 0])
         return hazard, odds, points
 
@@ -211,12 +211,6 @@ class Explainer:
             total[:, -1] = gradient[:, -1] * np.log(factor)
             found.append(total)
         return hazard, found[0], found[1]
-
-
-def _among(rows: npt.NDArray[np.int64], n: int) -> Bools:
-    chosen = np.zeros(n, dtype=bool)
-    chosen[rows] = True
-    return chosen
 
 
 def _row_sums(parts: Floats) -> Floats:

@@ -14,7 +14,7 @@ from features.attributes import Attribute, Attributes
 from features.engine import Engine
 from features.history import record_ids
 from features.users import Kind, UserTable
-from serving.stored_attributes import ALWAYS, NO_NUMBER, NO_TEXT, StoredAttributes
+from serving.stored_attributes import ALWAYS, NO_NUMBER, NO_TEXT, StoredAttributes, StoredRows
 
 __all__ = ["AttributeColumns", "ingest_users", "text_words"]
 
@@ -81,66 +81,82 @@ class AttributeColumns:
 
     Parameters
     ----------
-    stored : of the history store that answers.
     attributes : those of the release.
     """
 
-    def __init__(self, stored: StoredAttributes, attributes: Attributes) -> None:
-        self._stored = stored
+    def __init__(self, attributes: Attributes) -> None:
         self._attributes = attributes.attributes
-        self._levels = {a.column: _sorted_levels(a) for a in self._attributes if a.levels}
+        levels = [_sorted_levels(attribute) for attribute in self._attributes]
+        nothing = [np.empty(0, dtype=np.int64)]
+        self._words = np.concatenate(nothing + [words for words, _ in levels])
+        self._codes = np.concatenate(nothing + [codes for _, codes in levels])
+        self._first = np.cumsum([0, *(len(words) for words, _ in levels)], dtype=np.int64)
+        # Which columns of the words the attributes are; one value, so that threads see both.
+        self._placed: tuple[Mapping[str, Kind], Ints] = {}, self._places({})
 
-    def columns(self, user_ids: Sequence[str], as_of: int | Ints) -> dict[str, Floats]:
-        """Return a column of shape (n_user_ids,) for each attribute, NaN where it is unknown.
+    def columns(self, rows: StoredRows, as_of: Ints) -> dict[str, Floats]:
+        """Return a column of shape (n_rows,) for each attribute, NaN where it is unknown.
 
         Parameters
         ----------
-        as_of : microseconds since 1970, UTC: one, or one for each user.
+        as_of : (n_rows,) microseconds since 1970, UTC.
         """
         if not self._attributes:
             return {}
-        rows = self._stored.rows(user_ids)
-        instants = np.broadcast_to(np.asarray(as_of, dtype=np.int64), (len(user_ids),))
-        words = rows.words[_last_before(rows.words[:, 0], rows.start, rows.end, instants)].T.copy()
-        places = {column: i for i, column in enumerate(rows.kinds, start=1)}
-        return {
-            a.column: self._values(a, words[places[a.column]])
-            if rows.kinds.get(a.column) == a.kind
-            else np.full(len(user_ids), np.nan)
+        kinds, places = self._placed
+        if rows.kinds is not kinds:
+            places = self._places(rows.kinds)
+            self._placed = rows.kinds, places
+        out = np.empty((len(places), len(as_of)))
+        levels = self._first, self._words, self._codes
+        _pick(rows.words, rows.words.view(np.float64), rows.start, rows.end, as_of, places,
+              *levels, out)  # fmt: skip
+        return {a.column: values for a, values in zip(self._attributes, out, strict=True)}
+
+    def _places(self, kinds: Mapping[str, Kind]) -> Ints:
+        """Return the column of each attribute's words, and whether it is a number, (n, 2).
+
+        0, where ``valid_from`` stands, is the column of one that the table has not.
+        """
+        place = {column: i for i, column in enumerate(kinds, start=1)}
+        found = [
+            (place[a.column] if kinds.get(a.column) == a.kind else 0, a.kind == "number")
             for a in self._attributes
-        }
-
-    def _values(self, attribute: Attribute, words: Ints) -> Floats:
-        if attribute.levels is None:
-            return words.view(np.float64)
-        values: Floats = _codes_of(words, *self._levels[attribute.column])
-        return values
+        ]
+        return np.array(found, dtype=np.int64).reshape(-1, 2)
 
 
-def _sorted_levels(attribute: Attribute) -> tuple[Ints, Floats]:
+def _sorted_levels(attribute: Attribute) -> tuple[Ints, Ints]:
     words = text_words(attribute.levels or ())
     order = np.argsort(words)
-    return words[order], order.astype(np.float64)
+    return words[order], order.astype(np.int64)
 
 
 # Compiled: of a few users, each call into numpy would take longer than all the work.
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _codes_of(words: Any, known: Any, codes: Any) -> Any:  # pragma: no cover
-    """Return the code of each word that is known, NaN of others; `known` is sorted."""
-    values = np.full(len(words), np.nan)
-    for i in range(len(words)):
-        place = np.searchsorted(known, words[i])
-        if place < len(known) and known[place] == words[i]:
-            values[i] = codes[place]
-    return values
+def _pick(  # pragma: no cover
+    words: Any, numbers: Any, start: Any, end: Any, as_of: Any, places: Any,
+    first: Any, known: Any, codes: Any, out: Any,
+) -> None:  # fmt: skip
+    """Write each attribute of each moment, from the row that holds then, to `out`.
 
-
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _last_before(valid_from: Any, start: Any, end: Any, as_of: Any) -> Any:  # pragma: no cover
-    """Return which row holds at each moment; -1, the one that knows nothing, where none does."""
-    last = np.full(len(start), -1)
+    A user's rows stand from `start` to `end`, by ``valid_from``; the last of all rows knows
+    nothing, and holds where none does. The levels of attribute a are `known` from ``first[a]`` to
+    the next, sorted, and have the `codes` beside them.
+    """
     for i in range(len(start)):
+        last = len(words) - 1
         for row in range(start[i], end[i]):
-            if valid_from[row] < as_of[i]:
-                last[i] = row
-    return last
+            if words[row, 0] < as_of[i]:
+                last = row
+        for a in range(len(places)):
+            column = places[a, 0]
+            value = np.nan
+            if column and places[a, 1]:
+                value = numbers[last, column]
+            elif column:
+                word, high = words[last, column], first[a + 1]
+                place = first[a] + np.searchsorted(known[first[a] : high], word)
+                if place < high and known[place] == word:
+                    value = codes[place]
+            out[a, i] = value

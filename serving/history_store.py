@@ -5,23 +5,25 @@ at hand can say; each read sees the newest commit.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from features.aggregates import LOOKBACK_DAYS
 from features.errors import StoreError
-from features.history import RECORD
+from features.history import RECORD, Histories, unpack_records
 from features.vocabulary import MICROSECONDS_PER_DAY
 from serving.dictionaries import Dictionaries, Dictionary
 from serving.event_batches import EPOCH, EventBatch
 from serving.joined_rows import distinct_users, spans
 from serving.merging import Appended, Committed
 from serving.store_state import State
-from serving.stored_attributes import StoredAttributes
+from serving.stored_attributes import JoinedRows, StoredAttributes, StoredRows, stored_rows
 
 __all__ = ["HistoryStore"]
 
@@ -69,9 +71,25 @@ class HistoryStore(ABC):
             The store does not answer in time.
         """
         users, row = distinct_users(user_ids)
-        joined, lengths = self._joined(users)
+        with self._reading(users) as (packed, _):
+            joined, lengths = b"".join(packed), [len(history) for history in packed]
         start, end = spans(lengths, row, RECORD.itemsize)
-        return np.frombuffer(joined, dtype=RECORD), start, end
+        return unpack_records(joined, np.array(lengths, np.int64) // RECORD.itemsize), start, end
+
+    @contextmanager
+    def reading(self, user_ids: Sequence[str]) -> Iterator[tuple[Histories, StoredRows]]:
+        """Give the histories of users, in their order, and what the users table has of them.
+
+        Nothing is copied: what is given must not be looked at once this is left.
+
+        Raises
+        ------
+        StoreAwayError
+            The store does not answer in time.
+        """
+        users, row = distinct_users(user_ids)
+        with self._reading(users) as (packed, attributes):
+            yield _histories(packed).rows(row), stored_rows(*attributes, row)
 
     def append(self, events: EventBatch) -> Appended:
         """Store a batch in one commit, as `commit` does, and return the counts alone."""
@@ -144,10 +162,12 @@ class HistoryStore(ABC):
         self.close()
 
     @abstractmethod
-    def _joined(self, users: Sequence[str]) -> tuple[bytearray, list[int]]:
-        """Return the users' records, all of one commit, and how many bytes are each user's.
+    def _reading(
+        self, users: Sequence[str]
+    ) -> AbstractContextManager[tuple[Sequence[bytes | memoryview], JoinedRows]]:
+        """Give the users' packed histories, all of one commit, and what their attributes are.
 
-        All of their codes are in the dictionaries by then.
+        All of the histories' codes are in the dictionaries by then.
         """
 
     @abstractmethod
@@ -157,6 +177,13 @@ class HistoryStore(ABC):
     @abstractmethod
     def _state(self) -> State:
         """Return the state of the newest commit."""
+
+
+def _histories(packed: Sequence[bytes | memoryview]) -> Histories:
+    # Arrow is the quickest to say where a buffer stands.
+    address = [pa.py_buffer(history).address for history in packed]
+    events = np.array([len(history) for history in packed], dtype=np.int64) // RECORD.itemsize
+    return Histories(np.array(address, dtype=np.int64), events, packed)
 
 
 def _text(micros: int) -> str:

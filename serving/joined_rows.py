@@ -29,5 +29,7 @@ def spans(lengths: Sequence[int], row: Ints, width: int) -> tuple[Ints, Ints]:
     lengths : bytes of each distinct user.
     width : bytes of a record.
     """
-    edges = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]) // width
+    edges = np.zeros(len(lengths) + 1, dtype=np.int64)
+    np.array(lengths, dtype=np.int64).cumsum(out=edges[1:])
+    edges //= width
     return edges[row], edges[row + 1]

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any, Final
 
 from serving.growing_map import GrowingMap, key_of
-from serving.stored_attributes import Row, StoredAttributes, StoredTable
+from serving.stored_attributes import JoinedRows, Row, StoredAttributes
 
 __all__ = ["LmdbAttributes"]
 
@@ -31,14 +31,16 @@ class LmdbAttributes(StoredAttributes):
         # A reader finds none in a store that was written before there were any.
         self._slots = [store.database(name, needed=False) for name in ("users_0", "users_1")]
 
-    def _joined(self, users: Sequence[str]) -> tuple[StoredTable, bytearray, list[int]]:
+    def _joined(self, users: Sequence[str]) -> JoinedRows:
         with self._map.reading() as transaction:
-            table = self._table(bytes(transaction.get(_TABLE, b"", self._meta)))
-            slot = self._slots[table.slot]
-            found = [
-                b"" if slot is None else transaction.get(key_of(user), b"", slot) for user in users
-            ]
-            return table, bytearray().join(found), [len(value) for value in found]
+            return self.joined_in(transaction, [key_of(user) for user in users])
+
+    def joined_in(self, transaction: Any, keys: Sequence[bytes]) -> JoinedRows:
+        """Return the rows of some keys, as a transaction sees them."""
+        table = self._table(bytes(transaction.get(_TABLE, b"", self._meta)))
+        slot = self._slots[table.slot]
+        found = [] if slot is None else [transaction.get(key, b"", slot) for key in keys]
+        return JoinedRows(table, b"".join(found), [len(rows) for rows in found] or [0] * len(keys))
 
     def _begin(self, turn: bytes) -> int:
         return self._map.write(partial(self._begun, turn))

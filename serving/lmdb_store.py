@@ -4,7 +4,8 @@ One process writes and many read. What was stored is on the disk.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,6 +17,7 @@ from serving.history_store import HistoryStore
 from serving.lmdb_attributes import LmdbAttributes
 from serving.merging import Committed, build_change
 from serving.store_state import State, build_header, check_header
+from serving.stored_attributes import JoinedRows
 
 __all__ = ["LmdbStore"]
 
@@ -33,6 +35,7 @@ class LmdbStore(HistoryStore):
     first_size : bytes of a new map.
     """
 
+    attributes: LmdbAttributes
     batch_rows: ClassVar[int] = 200_000
 
     def __init__(
@@ -75,11 +78,13 @@ class LmdbStore(HistoryStore):
             transaction.put(b"store", build_header(time_zone), db=self._meta)
             self._put_state(transaction, State())
 
-    def _joined(self, users: Sequence[str]) -> tuple[bytearray, list[int]]:
+    @contextmanager
+    def _reading(self, users: Sequence[str]) -> Iterator[tuple[list[memoryview], JoinedRows]]:
+        keys = [key_of(user) for user in users]
         with self._map.reading() as transaction:
             self._refresh(transaction)
-            found = [transaction.get(key_of(user), b"", self._histories) for user in users]
-            return bytearray().join(found), [len(value) for value in found]
+            found = [transaction.get(key, b"", self._histories) for key in keys]
+            yield found, self.attributes.joined_in(transaction, keys)
 
     def _commit(self, events: EventBatch) -> Committed:
         committed = self._map.write(lambda transaction: self._append(transaction, events))

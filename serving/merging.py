@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from features.history import RECORD, UNKNOWN
+from features.history import RECORD, UNKNOWN, pack_records, unpack_records
 from serving.dictionaries import Dictionaries
 from serving.event_batches import EventBatch, Texts
 from serving.store_state import State
@@ -137,7 +137,7 @@ def merge_users(old: Sequence[bytes], new: Records, user: Ints, kept_since: int 
     """
     sizes = np.array([len(history) for history in old], dtype=np.int64) // RECORD.itemsize
     n_old = int(sizes.sum())
-    both = np.concatenate([np.frombuffer(b"".join(old), dtype=RECORD), new])
+    both = np.concatenate([unpack_records(b"".join(old), sizes), new])
     whose = np.concatenate([np.repeat(np.arange(len(old)), sizes), user])
     is_new = np.arange(len(both)) >= n_old
     kept = (
@@ -184,7 +184,8 @@ def _packed(records: Records, whose: Ints, users: Ints) -> Iterator[tuple[int, m
     order = np.lexsort(
         (records["id_low"], records["id_high"], records["kind"], records["occurred_at"], whose)
     )
-    packed = memoryview(records[order].tobytes())
-    edges = RECORD.itemsize * np.searchsorted(whose[order], np.append(users, users[-1:] + 1))
+    edges = np.searchsorted(whose[order], np.append(users, users[-1:] + 1))
+    packed = memoryview(pack_records(records[order], np.diff(edges)))  # type: ignore[arg-type]
+    edges *= RECORD.itemsize
     for i, user in enumerate(users.tolist()):
         yield user, packed[edges[i] : edges[i + 1]]

@@ -1,6 +1,7 @@
 """Moment batches: pairs of the service as the online engine takes them, in the store's codes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,12 +27,15 @@ class _BrandCodes:
 
     Attributes
     ----------
-    rows : brand's code, category's code and decision cycle of each brand that either knows.
+    place : the place in `rows` of each brand that either knows.
+    rows : shape (3, n + 1); brand's code, category's code and decision cycle; the last of all are
+        those of a brand that neither knows.
     brand_category : shape (n_brands,); the category's code of each of the store's brand codes.
     channel_slot : shape (n_channels,); the place in the context of each of the store's channels.
     """
 
-    rows: Mapping[str, tuple[int, int, int]]
+    place: Mapping[str, int]
+    rows: Ints
     brand_category: Ints
     channel_slot: Ints
 
@@ -47,40 +51,39 @@ class MomentBatches:
         self.store = store
         self.brands = brands
         self.context = context
-        self._attributes = AttributeColumns(store.attributes, context.attributes)
+        self._attributes = AttributeColumns(context.attributes)
         # One value, so that threads see both or neither.
         nothing = np.empty(0, dtype=np.int64)
-        self._made: tuple[_MadeFor, _BrandCodes] = (), _BrandCodes({}, nothing, nothing)
+        self._made: tuple[_MadeFor, _BrandCodes] = (), _BrandCodes({}, nothing, nothing, nothing)
 
-    def build(self, pairs: Sequence[tuple[str, str]], as_of: int | Ints) -> MomentBatch:
-        """Return the pairs' moments, in their order; a user without events has start == end.
+    @contextmanager
+    def reading(self, pairs: Sequence[tuple[str, str]], as_of: int | Ints) -> Iterator[MomentBatch]:
+        """Give the pairs' moments, in their order; they must not be looked at once this is left.
 
         Parameters
         ----------
         as_of : microseconds since 1970, UTC: one, or one for each pair. `check_as_of` is the
             caller's to ask.
         """
-        users = [user for user, _ in pairs]
-        records, start, end = self.store.histories(users)
-        # After the histories: what they hold has codes by now.
-        codes = self._brand_codes()
-        unknown = (UNKNOWN, UNKNOWN, self.brands.default_cycle)
-        rows = [codes.rows.get(brand, unknown) for _, brand in pairs]
-        brand, category, cycle = np.array(rows, dtype=np.int64).reshape(-1, 3).T.copy()
-        instants = np.broadcast_to(np.asarray(as_of, dtype=np.int64), (len(pairs),)).copy()
+        instants = np.empty(len(pairs), dtype=np.int64)
+        instants[:] = as_of
         calendar = self.context.calendar.columns(instants) if self.context.seasons else {}
-        return MomentBatch(
-            records,
-            start,
-            end,
-            brand,
-            category,
-            cycle,
-            instants,
-            codes.brand_category,
-            codes.channel_slot,
-            calendar | self._attributes.columns(users, instants),
-        )
+        with self.store.reading([user for user, _ in pairs]) as (histories, attributes):
+            # After the histories: what they hold has codes by now.
+            codes = self._brand_codes()
+            nowhere = len(codes.place)
+            at = [codes.place.get(brand, nowhere) for _, brand in pairs]
+            brand, category, cycle = codes.rows[:, at]
+            yield MomentBatch(
+                histories,
+                brand,
+                category,
+                cycle,
+                instants,
+                codes.brand_category,
+                codes.channel_slot,
+                calendar | self._attributes.columns(attributes, instants),
+            )
 
     def _brand_codes(self) -> _BrandCodes:
         # The dictionaries only grow, unless others have taken their place.
@@ -103,9 +106,11 @@ class MomentBatches:
         code = {brand: i for i, brand in enumerate(stored)}
         unknown = (UNKNOWN, self.brands.default_cycle)
         known = dict.fromkeys([*self.brands.brand_ids, *stored])
+        rows = [(code.get(b, UNKNOWN), *release.get(b, unknown)) for b in known]
         slot = {text: place for place, text in enumerate(self.context.channels)}
         return _BrandCodes(
-            {b: (code.get(b, UNKNOWN), *release.get(b, unknown)) for b in known},
+            {b: i for i, b in enumerate(known)},
+            np.array([*rows, (UNKNOWN, *unknown)], dtype=np.int64).T.copy(),
             np.array([release.get(brand, unknown)[0] for brand in stored], dtype=np.int64),
             np.array([slot.get(text, UNKNOWN) for text in self.store.channels.texts], np.int64),
         )

@@ -1,10 +1,11 @@
 """The users table in Redis: a hash for each of its two slots."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from serving.redis_keys import RedisKeys
 from serving.redis_link import Command, RedisLink
-from serving.stored_attributes import Row, StoredAttributes, StoredTable
+from serving.stored_attributes import JoinedRows, Row, StoredAttributes
 
 __all__ = ["RedisAttributes"]
 
@@ -26,18 +27,27 @@ class RedisAttributes(StoredAttributes):
         self._named, self._turn = keys.named("attributes"), keys.named("attributes_turn")
         self._slot = 0
 
-    def _joined(self, users: Sequence[str]) -> tuple[StoredTable, bytearray, list[int]]:
-        fields = [_field(user) for user in users] or [b""]
-        while True:
-            slot = self._slot
-            text, found = self._reads.ask_at_once(
-                ("GET", self._named), ("HMGET", self._keys.slot(slot), *fields)
-            )
-            table = self._table(text or b"")
-            if table.slot == slot:
-                rows = [words or b"" for words in found[: len(users)]]
-                return table, bytearray().join(rows), [len(words) for words in rows]
-            self._slot = table.slot
+    def _joined(self, users: Sequence[str]) -> JoinedRows:
+        slot, commands = self.asked(users)
+        return self.answered(users, slot, self._reads.ask(*commands))
+
+    def asked(self, users: Sequence[str]) -> tuple[int, list[Command]]:
+        """Return what the rows of users are asked with, and the slot where they should be."""
+        slot, fields = self._slot, [_field(user) for user in users] or [b""]
+        # Not as a transaction, which a server without memory refuses: the table is asked for
+        # before and after.
+        table: Command = ("GET", self._named)
+        return slot, [table, ("HMGET", self._keys.slot(slot), *fields), table]
+
+    def answered(self, users: Sequence[str], slot: int, replies: Sequence[Any]) -> JoinedRows:
+        """Return the rows of users from the replies, or from another question: where they moved."""
+        before, found, after = replies
+        table = self._table(after or b"")
+        if before == after and table.slot == slot:
+            rows = [words or b"" for words in found[: len(users)]]
+            return JoinedRows(table, b"".join(rows), [len(words) for words in rows])
+        self._slot = table.slot
+        return self._joined(users)
 
     def _begin(self, turn: bytes) -> int:
         begun: list[int] = []

@@ -3,8 +3,8 @@
 Several processes may read and write at once. What was stored is as safe as the server keeps it.
 """
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, ClassVar, Final
 
 from features.errors import StoreAwayError, StoreError
@@ -18,6 +18,7 @@ from serving.redis_link import Command, RedisLink
 from serving.redis_safety import check_wait, safety_notes
 from serving.store_settings import StoreSettings
 from serving.store_state import State, build_header, check_header
+from serving.stored_attributes import JoinedRows
 
 __all__ = ["RedisStore"]
 
@@ -40,6 +41,7 @@ class RedisStore(HistoryStore):
     """
 
     # Other clients wait while a transaction runs: a larger one would keep them beyond their time.
+    attributes: RedisAttributes
     batch_rows: ClassVar[int] = 10_000
 
     def __init__(self, settings: StoreSettings, time_zone: str, write: bool) -> None:
@@ -91,11 +93,14 @@ class RedisStore(HistoryStore):
             check_header(header, self._zone, self._place, "[store] prefix")
             self._header = header
 
-    def _joined(self, users: Sequence[str]) -> tuple[bytearray, list[int]]:
-        (found,) = self._reads.ask(("MGET", *self._meta, *self._keys.histories(users)))
+    @contextmanager
+    def _reading(self, users: Sequence[str]) -> Iterator[tuple[list[bytes], JoinedRows]]:
+        histories: Command = ("MGET", *self._meta, *self._keys.histories(users))
+        slot, attributes = self.attributes.asked(users)
+        found, *replies = self._reads.ask(histories, *attributes)
         self._refresh(found[:2], self._reads)
-        histories = [history or b"" for history in found[2:]]
-        return bytearray().join(histories), [len(history) for history in histories]
+        packed = [history or b"" for history in found[2:]]
+        yield packed, self.attributes.answered(users, slot, replies)
 
     def _commit(self, events: EventBatch) -> Committed:
         if not self._may_write:

@@ -19,6 +19,7 @@ __all__ = ["SERVED", "Answer", "Scorer"]
 SERVED: Final = ("purchase", "next_stage", "stage_at", "value")
 """The outputs that the service names."""
 
+_OPTED_OUT: Final = "opted_out"
 _COLUMNS: Final = ("p_purchase", "p_next", "p_lapse", "p_stay", "p_at", "expected_value")
 _NOT_ASKED: Final = dict.fromkeys(_COLUMNS)
 
@@ -48,29 +49,22 @@ class Answer:
     @property
     def hidden(self) -> npt.NDArray[np.bool_]:
         """Which rows nothing may be said of."""
-        return np.array([status == "opted_out" for status in self.status], dtype=bool)
+        return np.array([status == _OPTED_OUT for status in self.status], dtype=bool)
 
     def only(self, row: int) -> "Answer":
         """Return the answer of one row."""
-        f, rows = self.forecast, slice(row, row + 1)
-        one = Forecast(
-            f.horizons,
-            f.p_purchase[rows],
-            f.p_outcome[rows],
-            f.p_at[rows],
-            None if f.value is None else f.value[rows],
-            None if f.order_value is None else f.order_value[rows],
-        )
-        return Answer(one, self.stages, self.stage[rows], self.status[rows])
+        rows = slice(row, row + 1)
+        return Answer(self.forecast.only(rows), self.stages, self.stage[rows], self.status[rows])
 
     def columns(self, outputs: Collection[str]) -> dict[str, Any]:
         """Return the asked outputs by the service's names; opted-out rows are unknown (NaN)."""
-        hidden, f = self.hidden, self.forecast
-        x = [str(day) for day in f.horizons]
-        some = bool(hidden.any())
+        f, x = self.forecast, [str(day) for day in self.forecast.horizons]
+        hidden = self.hidden if _OPTED_OUT in self.status else None
 
         def shown(values: Any) -> npt.NDArray[np.float64]:
-            return np.where(hidden, np.nan, values) if some else np.ascontiguousarray(values)
+            return (
+                np.ascontiguousarray(values) if hidden is None else np.where(hidden, np.nan, values)
+            )
 
         def by_horizon(values: Any) -> dict[str, Any]:
             return {day: shown(values[:, h]) for h, day in enumerate(x)}
@@ -81,7 +75,9 @@ class Answer:
                 for h, day in enumerate(x)
             }
 
-        stage = [None if h else s for s, h in zip(self.stage_names, hidden.tolist(), strict=True)]
+        stage = self.stage_names
+        if hidden is not None:
+            stage = [None if h else s for s, h in zip(stage, hidden.tolist(), strict=True)]
         found: dict[str, Any] = {"stage": stage, **_NOT_ASKED}
         if "purchase" in outputs:
             found["p_purchase"] = by_horizon(f.p_purchase)
@@ -130,24 +126,38 @@ class Scorer:
             self.release.model.predict(moments, horizons, outputs),
             self.release.model.stages,
             moments.stage,
-            tuple(
-                _status(user in opted_out, brand in self._category, known)
-                for (user, brand), known in zip(pairs, moments.known.tolist(), strict=True)
-            ),
+            self._status(pairs, moments, opted_out),
         )
 
     def _moments(self, pairs: Sequence[tuple[str, str]], as_of: int) -> Moments:
-        X, stage = self._features.values(self._batches.build(pairs, as_of))
+        with self._batches.reading(pairs, as_of) as batch:
+            X, stage = self._features.values(batch)
         brands = [brand for _, brand in pairs]
-        known_brand = np.array([brand in self._category for brand in brands], dtype=bool)
+        known = X[:, self._user_seen] == X[:, self._user_seen]
+        if not self._category.keys() >= set(brands):
+            known &= np.array([brand in self._category for brand in brands], dtype=bool)
         return Moments(
             X,
             stage.astype(np.int64),
             brands,
             [self._category.get(brand) for brand in brands],
-            ~np.isnan(X[:, self._user_seen]) & known_brand,
-            ~np.isnan(X[:, self._pair_seen]),
+            known,
+            X[:, self._pair_seen] == X[:, self._pair_seen],
         )
+
+    def _status(
+        self, pairs: Sequence[tuple[str, str]], moments: Moments, opted_out: Collection[str]
+    ) -> tuple[str, ...]:
+        """Return how each row came about."""
+        status = ["ok"] * len(pairs)
+        for row in np.flatnonzero(~moments.known).tolist():
+            known_brand = moments.brands[row] in self._category
+            status[row] = "unknown_user" if known_brand else "unknown_brand"
+        if opted_out:
+            for row, (user, _) in enumerate(pairs):
+                if user in opted_out:
+                    status[row] = _OPTED_OUT
+        return tuple(status)
 
     def rehearse(self, pairs: int, horizons: Sequence[int]) -> Answer:
         """Return the answer for so many made-up pairs that are taken as known ones.
@@ -178,13 +188,5 @@ class Scorer:
             self.release.model.predict(moments, horizons),
             self.release.model.stages,
             np.full(n, -1),
-            tuple("opted_out" if user in opted_out else "degraded" for user, _ in pairs),
+            tuple(_OPTED_OUT if user in opted_out else "degraded" for user, _ in pairs),
         )
-
-
-def _status(opted_out: bool, known_brand: bool, known: bool) -> str:
-    if opted_out:
-        return "opted_out"
-    if not known_brand:
-        return "unknown_brand"
-    return "ok" if known else "unknown_user"

@@ -9,7 +9,7 @@ from features.vocabulary import KINDS, MICROSECONDS_PER_DAY
 
 __all__ = ["FORMAT", "State", "build_header", "check_header"]
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,16 @@ from features.errors import StoreError
 from features.users import Kind
 from serving.joined_rows import distinct_users, spans
 
-__all__ = ["ALWAYS", "NO_NUMBER", "NO_TEXT", "StoredAttributes", "StoredRows", "StoredTable"]
+__all__ = [
+    "ALWAYS",
+    "NO_NUMBER",
+    "NO_TEXT",
+    "JoinedRows",
+    "StoredAttributes",
+    "StoredRows",
+    "StoredTable",
+    "stored_rows",
+]
 
 Ints = npt.NDArray[np.int64]
 Row = tuple[str, bytes]
@@ -42,6 +51,14 @@ class StoredTable(NamedTuple):
         """Return a row that knows nothing."""
         words = [NO_NUMBER if kind == "number" else NO_TEXT for kind in self.kinds.values()]
         return np.array([ALWAYS, *words], dtype=np.int64).tobytes()
+
+
+class JoinedRows(NamedTuple):
+    """The table, the rows of some users of it, and how many bytes are each user's."""
+
+    table: StoredTable
+    joined: bytes | bytearray
+    lengths: Sequence[int]
 
 
 class StoredRows(NamedTuple):
@@ -80,10 +97,7 @@ class StoredAttributes(ABC):
     def rows(self, user_ids: Sequence[str]) -> StoredRows:
         """Return the rows of users, in their order; a repeated user's stand there once."""
         users, row = distinct_users(user_ids)
-        table, joined, lengths = self._joined(users)
-        words = np.frombuffer(joined + table.nothing(), np.int64).reshape(-1, 1 + len(table.kinds))
-        start, end = spans(lengths, row, words[:1].nbytes)
-        return StoredRows(table.kinds, words, start, end)
+        return stored_rows(*self._joined(users), row)
 
     def replace(
         self, kinds: Mapping[str, Kind], batches: Iterable[tuple[Sequence[str], Ints]]
@@ -114,8 +128,8 @@ class StoredAttributes(ABC):
         self.replace({}, ())
 
     @abstractmethod
-    def _joined(self, users: Sequence[str]) -> tuple[StoredTable, bytearray, list[int]]:
-        """Return the table, its users' rows, and how many bytes are each user's; of one commit."""
+    def _joined(self, users: Sequence[str]) -> JoinedRows:
+        """Return the rows of users, of one commit."""
 
     @abstractmethod
     def _begin(self, turn: bytes) -> int:
@@ -150,6 +164,20 @@ class StoredAttributes(ABC):
                 "[users] path: another ingest began to store the users' attributes; let one run "
                 "at a time, and run it again."
             )
+
+
+def stored_rows(
+    table: StoredTable, joined: bytes | bytearray, lengths: Sequence[int], row: Ints
+) -> StoredRows:
+    """Return joined rows of distinct users as those of users that may repeat.
+
+    Parameters
+    ----------
+    row : which of the distinct users stands in each row.
+    """
+    words = np.frombuffer(joined + table.nothing(), np.int64).reshape(-1, 1 + len(table.kinds))
+    start, end = spans(lengths, row, words[:1].nbytes)
+    return StoredRows(table.kinds, words, start, end)
 
 
 def _rows_by_user(user_ids: Sequence[str], words: Ints) -> list[Row]:

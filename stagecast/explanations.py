@@ -227,8 +227,7 @@ def _tables(
     teller, schema = _teller(release), _schema(data, explainer.horizon)
     for rows, moments in batches_of_moments(data, release, asked):
         for start in range(0, len(rows), _AT_ONCE):
-            chosen = np.zeros(len(rows), dtype=bool)
-            chosen[start : start + _AT_ONCE] = True
+            chosen = np.arange(start, min(start + _AT_ONCE, len(rows)))
             found = explainer.of(moments.only(chosen))
             columns = _columns(rows.slice(start, _AT_ONCE), found, teller, data.log.id_types)
             columns["release"] = [release.name] * len(found.forecast)

@@ -22,7 +22,7 @@ from features.context import Context
 from features.engine import Engine, EngineSettings, open_engine
 from features.events import EventLog, EventsSettings, read_events
 from features.feature import Feature
-from features.history import RECORD, UNKNOWN, merge_records, record_ids
+from features.history import RECORD, UNKNOWN, Histories, merge_records, record_ids
 from features.offline import moment_values
 from features.online import MomentBatch, OnlineFeatures
 from features.stages import StageModel, load_stage_model
@@ -135,8 +135,7 @@ def moment_batch(
 
     cycle, category = brands.cycle(), brands.category()
     return MomentBatch(
-        np.concatenate([records[:0], *histories]),
-        *spans.reshape(-1, 2).T.copy(),
+        Histories.of(np.concatenate([records[:0], *histories]), *spans.reshape(-1, 2).T.copy()),
         codes(moments.brand_id, brand_code),
         codes([category.get(brand) for brand in moments.brand_id], category_code),
         np.array([cycle.get(b, brands.default_cycle) for b in moments.brand_id], dtype=np.int64),

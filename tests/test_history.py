@@ -1,9 +1,21 @@
 """Packed histories: the order of events, and each identity once."""
 
+import itertools
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from features.history import RECORD, merge_records, record_ids, sort_records
+from features.history import (
+    RECORD,
+    Histories,
+    merge_records,
+    pack_records,
+    record_ids,
+    sort_records,
+    unpack_records,
+)
 from features.vocabulary import KIND_CODE
 
 
@@ -54,3 +66,30 @@ def test_an_identity_in_two_batches_at_once_counts_once():
         merge_records(once, np.concatenate([once, once])), sort_records(once)
     )
     assert len(merge_records(records(), records())) == 0
+
+
+def packed(history):
+    """A packed history as the format has it: column after column."""
+    return b"".join(history[name].tobytes() for name in RECORD.names)
+
+
+@given(st.lists(st.integers(0, 5), max_size=6))
+def test_packed_histories_hold_column_after_column_and_give_the_records_back(sizes):
+    rng = np.random.default_rng(sum(sizes))
+    joined = np.frombuffer(rng.bytes(RECORD.itemsize * sum(sizes)), RECORD)
+    ends = np.cumsum([0, *sizes])
+    apart = [joined[a:b] for a, b in itertools.pairwise(ends)]
+    found = pack_records(joined, np.array(sizes, dtype=np.int64)).tobytes()
+    assert found == b"".join(map(packed, apart))
+    np.testing.assert_array_equal(unpack_records(found, np.array(sizes, np.int64)), joined)
+
+
+def test_histories_among_joined_records_may_repeat_and_be_empty():
+    joined = np.zeros(5, RECORD)
+    joined["occurred_at"] = range(5)
+    start, end = np.array([3, 0, 0, 3]), np.array([5, 3, 0, 5])
+    histories = Histories.of(joined, start, end)
+    assert histories.events.tolist() == [2, 3, 0, 2]
+    first = histories.kept.ctypes.data
+    assert (histories.address - first).tolist() == [3 * RECORD.itemsize, 0, 0, 3 * RECORD.itemsize]
+    assert histories.kept.tobytes() == packed(joined[:3]) + packed(joined[3:])

@@ -345,7 +345,7 @@ def test_a_store_of_another_time_zone_is_refused(place, store):
     place.open().close()
 
 
-@pytest.mark.parametrize("changed", [{"format": 2}, {"kinds": ["search"]}])
+@pytest.mark.parametrize("changed", [{"format": 1}, {"kinds": ["search"]}])
 def test_a_store_of_another_format_or_other_kinds_is_refused(place, store, changed):
     store.close()
     rewrite(place, "store", changed)

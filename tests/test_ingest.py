@@ -184,9 +184,9 @@ def test_features_by_way_of_the_store_are_those_of_the_offline_engine(seed, made
         pairs = list(zip(world.moments.user_id, world.moments.brand_id, strict=True))
         view = in_zone(view_of(world.brands), world.zone)
         batches = MomentBatches(store, world.brands, view.context)
-        batch = batches.build(pairs, world.moments.as_of.to_numpy())
-    online = OnlineFeatures(view.features, view.stages, view.context.channels)
-    matrix, stage = online.values(batch)
+        online = OnlineFeatures(view.features, view.stages, view.context.channels)
+        with batches.reading(pairs, world.moments.as_of.to_numpy()) as batch:
+            matrix, stage = online.values(batch)
     names = [feature.name for feature in view.features]
     np.testing.assert_array_equal(offline[names].to_numpy(), matrix)
     np.testing.assert_array_equal(offline["stage"], stage)
@@ -199,30 +199,31 @@ def test_a_pair_has_its_brands_codes_category_and_cycle(store):
     moments = MomentBatches(store, BRANDS, Context())
     store.append(build_batch([Event("u1", "search", START, "b2", "c9")], ZONE))
     pairs = [("u1", "b2"), ("u1", "b1"), ("nobody", "b3"), ("u1", "unheard")]
-    batch = moments.build(pairs, START + 1)
-    assert batch.brand.tolist() == [0, UNKNOWN, UNKNOWN, UNKNOWN]
-    assert batch.category.tolist() == [2, 1, UNKNOWN, UNKNOWN]
-    assert batch.cycle.tolist() == [70, 5, 30, 21]
-    assert batch.brand_category.tolist() == [2]
-    assert batch.as_of.tolist() == [START + 1] * 4
-    assert (batch.end - batch.start).tolist() == [1, 1, 0, 1]
+    with moments.reading(pairs, START + 1) as batch:
+        assert batch.brand.tolist() == [0, UNKNOWN, UNKNOWN, UNKNOWN]
+        assert batch.category.tolist() == [2, 1, UNKNOWN, UNKNOWN]
+        assert batch.cycle.tolist() == [70, 5, 30, 21]
+        assert batch.brand_category.tolist() == [2]
+        assert batch.as_of.tolist() == [START + 1] * 4
+        assert batch.histories.events.tolist() == [1, 1, 0, 1]
 
 
 def test_brands_and_categories_that_come_later_get_their_codes(store):
     moments = MomentBatches(store, BRANDS, Context())
-    moments.build([("u1", "b1")], START)
+    with moments.reading([("u1", "b1")], START):
+        pass
     later = [Event("u1", "search", START, "new"), Event("u1", "search", START, "b1", "c1")]
     store.append(build_batch(later, ZONE))
-    batch = moments.build([("u1", "new"), ("u1", "b1")], START)
-    assert batch.brand.tolist() == [0, 1]
-    assert batch.category.tolist() == [UNKNOWN, 0]
-    assert batch.cycle.tolist() == [21, 5]
-    assert batch.brand_category.tolist() == [UNKNOWN, 0]
+    with moments.reading([("u1", "new"), ("u1", "b1")], START) as batch:
+        assert batch.brand.tolist() == [0, 1]
+        assert batch.category.tolist() == [UNKNOWN, 0]
+        assert batch.cycle.tolist() == [21, 5]
+        assert batch.brand_category.tolist() == [UNKNOWN, 0]
 
 
 def test_no_pairs_make_no_moments(store):
-    batch = MomentBatches(store, BRANDS, Context()).build([], START)
-    matrix, stage = OnlineFeatures(catalogue(), stage_model()).values(batch)
+    with MomentBatches(store, BRANDS, Context()).reading([], START) as batch:
+        matrix, stage = OnlineFeatures(catalogue(), stage_model()).values(batch)
     assert (matrix.shape, stage.shape) == ((0, len(catalogue())), (0,))
 
 
@@ -232,8 +233,10 @@ def test_a_pair_alone_has_the_values_that_it_has_in_a_batch(engine, store):
     moments = MomentBatches(store, BRANDS, Context())
     online = OnlineFeatures(catalogue(), stage_model())
     pairs = [(u, b) for u in ("u1", "u2", "nobody", "u1") for b in ("b1", "b0", "unheard")]
-    together, stages = online.values(moments.build(pairs, START + 400 * DAY))
+    with moments.reading(pairs, START + 400 * DAY) as batch:
+        together, stages = online.values(batch)
     for i, pair in enumerate(pairs):
-        alone, stage = online.values(moments.build([pair], START + 400 * DAY))
+        with moments.reading([pair], START + 400 * DAY) as batch:
+            alone, stage = online.values(batch)
         np.testing.assert_array_equal(alone[0], together[i])
         assert stage[0] == stages[i]

@@ -8,6 +8,7 @@ from features.history import RECORD, merge_records
 from serving.event_batches import build_batch
 from serving.merging import merge_users
 from tests.places import event
+from tests.test_history import packed
 
 identities = st.sampled_from(["i1", "i2", "i3", "i4"])
 some_events = st.lists(
@@ -32,4 +33,4 @@ def test_many_users_at_once_merge_as_one_user_alone(batches):
         for number in (0, 1):
             own = records[arrival][whose[arrival] == number]
             alone[number] = merge_records(alone[number], own)
-    assert together == [history.tobytes() for history in alone]
+    assert together == [packed(history) for history in alone]

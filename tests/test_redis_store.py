@@ -169,7 +169,8 @@ def test_codes_that_a_server_lost_and_gave_again_are_read_anew(shared, redis_ser
     with shared.open() as store, shared.open() as other:
         put(store, event(brand="b1", category_id="c1"), event(day=1, brand="b2"))
         moments = MomentBatches(store, brands, Context())
-        assert moments.build([("u1", "b2")], START).brand.tolist() == [1]
+        with moments.reading([("u1", "b2")], START) as batch:
+            assert batch.brand.tolist() == [1]
         # As after a crash that took the last second along: as many texts, but others.
         with client(redis_server) as direct:
             kept = [f"{shared.settings.prefix}:{name}" for name in ("store",)]
@@ -180,8 +181,8 @@ def test_codes_that_a_server_lost_and_gave_again_are_read_anew(shared, redis_ser
         for reader in (store, other):
             records, _, _ = reader.histories(["u1"])
             assert [reader.brands.texts[code] for code in records["brand"]] == ["b2", "b3"]
-        batch = moments.build([("u1", "b1"), ("u1", "b2"), ("u1", "b3")], START)
-        assert batch.brand.tolist() == [-1, 0, 1]
+        with moments.reading([("u1", "b1"), ("u1", "b2"), ("u1", "b3")], START) as batch:
+            assert batch.brand.tolist() == [-1, 0, 1]
         put(store, event(day=2, brand="b1"))
         records, _, _ = other.histories(["u1"])
         assert [other.brands.texts[code] for code in records["brand"]] == ["b2", "b3", "b1"]
@@ -200,8 +201,9 @@ def test_a_reading_is_one_round_trip_unless_there_are_new_codes(shared, monkeypa
         reader.histories(["u1"])
         monkeypatch.setattr(RedisLink, "ask", counted)
         reader.histories([f"u{i}" for i in range(50)])
-        reader.attributes.rows([f"u{i}" for i in range(50)])
-        assert asked == [["MGET"], ["MULTI", "GET", "HMGET", "EXEC"]]
+        with reader.reading([f"u{i}" for i in range(50)]):
+            pass
+        assert asked == [["MGET", "GET", "HMGET", "GET"]] * 2
 
 
 def test_a_writer_that_is_always_overtaken_gives_up_and_changes_nothing(shared):

@@ -2,8 +2,6 @@
 
 import math
 import subprocess
-import time
-import timeit
 
 import lmdb
 import numpy as np
@@ -50,9 +48,13 @@ def read(engine, tmp_path):
     return of
 
 
+def columns(store, attributes, user_ids, as_of=LATER):
+    instants = np.full(len(user_ids), as_of)
+    return AttributeColumns(attributes).columns(store.attributes.rows(user_ids), instants)
+
+
 def tiers(store, *user_ids, as_of=LATER, attributes=TIER):
-    found = AttributeColumns(store.attributes, attributes).columns(user_ids, as_of)
-    return found["user_tier"].tolist()
+    return columns(store, attributes, user_ids, as_of)["user_tier"].tolist()
 
 
 def random_columns(seed, *, timed, n=400):
@@ -102,20 +104,19 @@ def test_the_service_has_the_numbers_of_batch_at_any_moment(
     ]
     batch = offline(engine, users, attributes, moments)
     user_ids, as_of = zip(*moments, strict=True)
-    columns = AttributeColumns(store.attributes, attributes)
-    served = columns.columns(user_ids, np.array(as_of))
+    served = columns(store, attributes, user_ids, np.array(as_of))
     assert list(served) == list(batch)
     for name, values in batch.items():
         np.testing.assert_array_equal(served[name], values)
         assert 0 < np.isnan(values).sum() < len(values)
-    alone = columns.columns(user_ids[:1], as_of[0])
+    alone = columns(store, attributes, user_ids[:1], as_of[0])
     np.testing.assert_array_equal([*alone.values()], [v[:1] for v in served.values()])
 
 
 def test_a_store_without_users_knows_nothing_of_them(store):
     assert math.isnan(tiers(store, "a")[0])
     assert tiers(store) == []
-    assert AttributeColumns(store.attributes, Attributes()).columns(["a"], 0) == {}
+    assert columns(store, Attributes(), ["a"]) == {}
 
 
 def test_another_table_takes_the_place_of_the_stored_one_as_a_whole(engine, store, read):
@@ -136,7 +137,7 @@ def test_a_column_that_is_gone_or_holds_something_else_is_unknown(engine, store,
     assert math.isnan(tiers(store, "a")[0])
     gone = Attributes((Attribute("tier", "user_tier", ("1",)), Attribute("gone", "user_gone"),
                        Attribute("n", "user_n", ("1",))))  # fmt: skip
-    found = AttributeColumns(store.attributes, gone).columns(["a"], LATER)
+    found = columns(store, gone, ["a"])
     np.testing.assert_array_equal([*found.values()], [[0], [math.nan], [math.nan]])
 
 
@@ -169,13 +170,14 @@ def test_of_two_ingests_at_a_time_the_one_that_began_last_counts(engine, store, 
 
 def test_another_process_sees_the_next_table(engine, place, store, read):
     look = """
+        import numpy as np
         from features.attributes import Attribute, Attributes
         from serving.attributes import AttributeColumns
         with opened(write=False) as store:
-            columns = AttributeColumns(
-                store.attributes, Attributes((Attribute("tier", "user_tier"),)))
+            columns = AttributeColumns(Attributes((Attribute("tier", "user_tier"),)))
             for _ in sys.stdin:
-                print(columns.columns(["a"], 0)["user_tier"][0], flush=True)
+                rows = store.attributes.rows(["a"])
+                print(columns.columns(rows, np.zeros(1, dtype=int))["user_tier"][0], flush=True)
     """
     with run(look, place, stdin=subprocess.PIPE) as reader:
         seen = []
@@ -202,7 +204,7 @@ def test_any_text_is_a_user_and_a_level(engine, store, read):
     users = read({"user_id": odd, "city": odd})
     attributes = learn_attributes(users, LATER)
     ingest_users(engine, users, store.attributes)
-    found = AttributeColumns(store.attributes, attributes).columns(odd, LATER)["user_city"]
+    found = columns(store, attributes, odd)["user_city"]
     assert found.tolist() == [sorted(odd).index(text) for text in odd]
 
 
@@ -255,25 +257,6 @@ def test_no_text_of_a_user_lies_in_redis(engine, tmp_path, redis_server, read):
         (key,) = client.keys(f"{place.settings.prefix}:users_*")
         assert list(client.hgetall(key)) == [b"a"]
         assert b"private" not in client.hget(key, "a")
-
-
-def test_a_full_request_takes_little_time_beside_the_reads(engine, store, read):
-    n = 2_000
-    rng = np.random.default_rng(0)
-    columns = {"user_id": [f"u{i}" for i in range(n)]}
-    columns |= {f"text{i}": rng.choice([f"t{j}" for j in range(50)], n) for i in range(4)}
-    columns |= {f"number{i}": rng.random(n) for i in range(6)}
-    users = read(columns)
-    ingest_users(engine, users, store.attributes)
-    asked = AttributeColumns(store.attributes, learn_attributes(users, LATER))
-    user_ids = [f"u{i}" for i in rng.permutation(n)[:512]]
-
-    def seconds(work):
-        return min(timeit.repeat(work, number=10, repeat=20, timer=time.process_time)) / 10
-
-    # Alone, and with what a release makes of the rows.
-    reads = seconds(lambda: store.attributes.rows(user_ids))
-    assert seconds(lambda: asked.columns(user_ids, LATER)) - reads < 0.001
 
 
 EVENTS = "user_id,brand_id,kind,occurred_at\nu1,b1,search,2025-01-01\n"
