@@ -23,7 +23,7 @@ from models.release import champions
 __all__ = ["main"]
 
 _USERS: Final = 100_000
-_DAYS: Final = 180
+_DAYS: Final = 120
 _REPEATS: Final = 5
 _VARIANTS: Final = 48
 _CALLS: Final = {"1 pair": 1_000, "64 users": 300, "512 users x 1 brand": 120, "1 user x 512": 200}

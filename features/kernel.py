@@ -366,18 +366,22 @@ def _run(  # pragma: no cover
                 earliest[scope, flood] = at[places[0]]
                 latest[scope, flood] = at[places[shown - 1]]
                 key = scope * _N_KINDS + flood
+                low, searched = 0, np.int64(-1)
                 for s in range(first_step[key], first_step[key + 1]):
                     window = steps[s, _REACH]
                     if steps[s, _CYCLES] > 0:
                         window = max(steps[s, _LEAST], steps[s, _CYCLES] * days)
                         window = (min(window, steps[s, _MOST]) - steps[s, _AHEAD]) * _DAY
-                    low, high = 0, shown
-                    while low < high:
-                        middle = (low + high) // 2
-                        if at[places[middle]] < now - window:
-                            low = middle + 1
-                        else:
-                            high = middle
+                    if window != searched:
+                        # Most windows are within the one before.
+                        low, high = low if window < searched else 0, shown
+                        while low < high:
+                            middle = (low + high) // 2
+                            if at[places[middle]] < now - window:
+                                low = middle + 1
+                            else:
+                                high = middle
+                        searched = window
                     j, how, only = steps[s, _NUMBER], steps[s, _HOW], steps[s, _ONLY]
                     if how == _COUNT and only == _ANY:
                         total[j] += shown - low

@@ -8,7 +8,7 @@ from features.event_checks import VALUED
 from features.vocabulary import COLUMNS, KIND_CODE
 from serving.event_batches import Event
 from serving.event_fields import Wrong, instant_reader, read_amount, read_kind, read_text, shown
-from serving.merging import Committed
+from serving.merged_histories import Committed
 
 __all__ = ["MOST_EVENTS", "EventRows", "EventsAnswer", "Rejection", "read_event_rows"]
 

@@ -9,7 +9,7 @@ from typing import Final, Self
 from features.errors import StoreAwayError, StoreError
 from serving.event_batches import EventBatch
 from serving.history_store import HistoryStore
-from serving.merging import Committed
+from serving.merged_histories import Committed
 
 __all__ = ["EventWriter", "StoreBusyError"]
 

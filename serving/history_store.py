@@ -21,7 +21,7 @@ from features.vocabulary import MICROSECONDS_PER_DAY
 from serving.dictionaries import Dictionaries, Dictionary
 from serving.event_batches import EPOCH, EventBatch
 from serving.joined_rows import distinct_users, spans
-from serving.merging import Appended, Committed
+from serving.merged_histories import Appended, Committed
 from serving.store_state import State
 from serving.stored_attributes import JoinedRows, StoredAttributes, StoredRows, stored_rows
 
@@ -89,7 +89,9 @@ class HistoryStore(ABC):
         """
         users, row = distinct_users(user_ids)
         with self._reading(users) as (packed, attributes):
-            yield _histories(packed).rows(row), stored_rows(*attributes, row)
+            histories = _histories(packed)
+            repeats = len(users) < len(user_ids)
+            yield histories.rows(row) if repeats else histories, stored_rows(*attributes, row)
 
     def append(self, events: EventBatch) -> Appended:
         """Store a batch in one commit, as `commit` does, and return the counts alone."""

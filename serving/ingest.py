@@ -16,7 +16,7 @@ from features.streams import whole_users
 from features.vocabulary import MICROSECONDS_PER_DAY
 from serving.event_batches import EventBatch, Texts, with_ordinals
 from serving.history_store import HistoryStore
-from serving.merging import Appended
+from serving.merged_histories import Appended
 
 __all__ = ["IngestSummary", "identity_text", "ingest_log"]
 

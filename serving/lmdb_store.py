@@ -15,7 +15,8 @@ from serving.event_batches import EventBatch
 from serving.growing_map import FIRST_SIZE, GrowingMap, key_of
 from serving.history_store import HistoryStore
 from serving.lmdb_attributes import LmdbAttributes
-from serving.merging import Committed, build_change
+from serving.merged_histories import Committed
+from serving.merging import build_change
 from serving.store_state import State, build_header, check_header
 from serving.stored_attributes import JoinedRows
 

@@ -10,7 +10,8 @@ from typing import Any, ClassVar, Final
 from features.errors import StoreAwayError, StoreError
 from serving.event_batches import EventBatch
 from serving.history_store import HistoryStore
-from serving.merging import Change, Committed, build_change
+from serving.merged_histories import Committed
+from serving.merging import Change, build_change
 from serving.redis_attributes import RedisAttributes
 from serving.redis_codes import RedisCodes
 from serving.redis_keys import RedisKeys
