@@ -173,7 +173,7 @@ class Books:
         assert not twice, f"{twice.total()} of {self.sent.total()} are there too often"
         for heard in (self.events, self.scores):
             assert not {"wrong", "hung"} & heard.keys(), heard
-        slow = np.percentile(self.seconds, [50, 99]).tolist() if self.seconds else []
+        slow = np.percentile(self.seconds, [50, 99, 100]).tolist() if self.seconds else []
         return {
             "sent": self.sent.total(), "acknowledged": self.acknowledged.total(),
             "found": mine.total(), "lost": lost.total(), "twice": twice.total(),
