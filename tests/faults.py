@@ -34,6 +34,7 @@ def record(table: str, name: str, found: Mapping[str, Any]) -> None:
     """
     if _FILE is None:
         return
-    at = f"{datetime.now(tz=UTC):%Y-%m-%d}"
+    measured = f"{datetime.now(tz=UTC):%Y-%m-%d}, {os.cpu_count()} cores"
+    row = {"table": table, "name": name, "measured": measured, **found}
     with Path(_FILE).open("a", encoding="utf-8") as file:
-        file.write(json.dumps({"table": table, "name": name, "at": at, **found}) + "\n")
+        file.write(json.dumps(row) + "\n")
