@@ -1,4 +1,4 @@
-"""A Redis that stops, hangs, starts anew or is full under load: what callers see, and what stays."""
+"""A Redis that stops, hangs, starts anew or is full under load: what callers see, what stays."""
 
 import signal
 import time
