@@ -33,6 +33,7 @@ class Part:
     records : the name of the records that belong here.
     says : what stands above the table.
     columns : its heads, each with the cell that a record makes; the first column is the fault.
+    needs : what a record has to hold to have a row here.
     """
 
     records: str
@@ -40,6 +41,11 @@ class Part:
     says: str
     first: str
     columns: Mapping[str, Callable[[Found], str]]
+    needs: str = "name"
+
+    def holds(self, found: Found) -> bool:
+        """Return whether a record has a row here."""
+        return found["table"] == self.records and self.needs in found
 
     def row(self, found: Found) -> list[str]:
         """Return the row of a record."""
@@ -76,7 +82,9 @@ def _megabytes(share: float) -> Callable[[Found], str]:
 
 def _again(found: Found) -> str:
     taken = found.get("again")
-    return f"{np.median(taken):.1f}, {max(taken):.1f}" if taken else ""
+    if not taken:
+        return ""
+    return f"{min(taken):.1f}, {np.median(taken):.1f}, {max(taken):.1f}"
 
 
 _SENT: Final = ("times", "sent", "acknowledged", "found", "lost", "twice")
@@ -104,7 +112,8 @@ _PARTS: Final = (
         "while the store is away, `503` a refusal with `Retry-After`, `cut off` a connection that "
         "broke. Where a worker is killed, nobody asks for scores. The last column is the time "
         "from the kill, or from when the server or the space is there again, until a new event "
-        "is safe and a score is right: median and longest.",
+        "is safe and a score is right: shortest, median and longest. Where one worker of two is "
+        "left, it answers at once.",
         "fault",
         {
             "senders of events": _counts("events"),
@@ -113,6 +122,7 @@ _PARTS: Final = (
             "longest, ms": _milliseconds("score_seconds", 2),
             "well again after, s": _again,
         },
+        needs="events",
     ),
     Part(
         "versions",
@@ -138,7 +148,8 @@ _PARTS: Final = (
         "A soak: times",
         "Calls at random instants, to one worker, by the fast door, at seven tenths of what it "
         "was found to answer just before; from the instant when a call was due to its answer. "
-        "Each `200` is the right answer, byte for byte.",
+        "Each `200` is the right answer, byte for byte, and each `503` the early refusal of what "
+        "would have come after the deadline.",
         "shape",
         {
             "calls": _number("calls"),
@@ -180,13 +191,9 @@ def write_rows(records: Sequence[Found], page: Path = FAULTS) -> None:
     lines = [_HEAD]
     for part in _PARTS:
         rows = _rows_below(before, part.heading)
-        rows |= {row[0]: row for row in map(part.row, _of(records, part.records))}
+        rows |= {row[0]: row for row in map(part.row, filter(part.holds, records))}
         lines += part.lines(list(rows.values()))
     page.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
-
-
-def _of(records: Sequence[Found], name: str) -> list[Found]:
-    return [found for found in records if found["table"] == name]
 
 
 def _rows_below(text: str, heading: str) -> dict[str, list[str]]:

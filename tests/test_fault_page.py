@@ -23,7 +23,7 @@ def test_a_record_becomes_its_rows(tmp_path):
         in found
     )
     assert (
-        "| a worker is killed, lmdb | 200: 110, cut off: 7 |  |  |  | 5.0, 6.0 |"
+        "| a worker is killed, lmdb | 200: 110, cut off: 7 |  |  |  | 4.0, 5.0, 6.0 |"
         " 2026-01-02, 2 cores |" in found
     )
     assert "| what fits, `/v1/bid` | 1,000 | 200: 990, 422: 10 | 2026-01-02, 2 cores |" in found
