@@ -48,9 +48,13 @@ bench: .venv/.all-stamp ## run every benchmark (see benchmarks/README.md)
 	@set -e; for file in $(wildcard benchmarks/[a-z]*.py); do \
 		$(BIN)/python -m benchmarks.$$(basename $$file .py); done
 
-# A thousand requests at random for each path, where `make test` asks a few.
-faults: .venv/.all-stamp ## run only the tests that kill, starve, cut off or pester a process
-	@STAGECAST_EXAMPLES=1000 $(BIN)/python -m pytest tests -m fault $(ARGS)
+# Many times what `make test` does; the page is written where all of it went well.
+faults: .venv/.all-stamp ## kill, starve, cut off and pester processes, and write docs/faults.md
+	@records=$$(mktemp) && trap 'rm -f "$$records"' EXIT && \
+	STAGECAST_KILLS=$${STAGECAST_KILLS:-50} STAGECAST_EXAMPLES=$${STAGECAST_EXAMPLES:-1000} \
+	STAGECAST_SOAK_SECONDS=$${STAGECAST_SOAK_SECONDS:-600} STAGECAST_FAULTS="$$records" \
+		$(BIN)/python -m pytest tests -m fault $(ARGS) && \
+	$(BIN)/python -m benchmarks._fault_page "$$records"
 
 docs: .venv/.all-stamp ## check that the documentation is whole and that its examples run
 	@$(BIN)/python -m pytest --doctest-glob='*.md' README.md CONTRIBUTING.md docs $(PACKAGES) \

@@ -23,6 +23,7 @@ from serving.fast_door import FastDoor
 from serving.launch import SETTINGS_VARIABLE
 from serving.plain_problems import PlainProblems
 from serving.problems import Problem, RefusedError
+from serving.quick_return import return_quickly
 from serving.room import Room
 from serving.score_requests import ScoreAnswer, ScoreOneRequest, ScoreRequest
 from serving.settings import ServiceSettings
@@ -165,6 +166,7 @@ def guard(service: Any) -> None:
     if _SETTINGS is None:
         # Without settings nothing is served: the service's first line refuses to start.
         return
+    return_quickly()
     count_only(frozenset(WAYS))
     service.add_asgi_middleware(PlainProblems)
     service.add_asgi_middleware(

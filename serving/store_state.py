@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from features.errors import StoreError
 from features.vocabulary import KINDS, MICROSECONDS_PER_DAY
@@ -41,15 +41,26 @@ def check_header(header: bytes, time_zone: str, place: str, another: str) -> Non
     place : where the store is, as a message may show it.
     another : what to name in the configuration to begin anew.
     """
-    store = json.loads(header)
+    store = _mark(header)
     way_out = f"Name another {another} and ingest the events again."
-    if store.get("format") != FORMAT or store["kinds"] != list(KINDS):
+    ours = store.get("format") == FORMAT and "time_zone" in store
+    if not ours or store.get("kinds") != list(KINDS):
+        other = "with other kinds of events" if ours else f"in format {store.get('format')}"
         raise StoreError(
-            f"[store] url: {place} was written in format {store.get('format')} by another "
-            f"version of Stagecast; this one reads format {FORMAT}. {way_out}"
+            f"[store] url: {place} was written {other} by another version of Stagecast; this one "
+            f"reads format {FORMAT}. {way_out}"
         )
     if store["time_zone"] != time_zone:
         raise StoreError(
             f"[store] url: {place} holds local days of {store['time_zone']}, and [events] "
             f"time_zone is {time_zone!r}. Set it back. Or: {way_out}"
         )
+
+
+def _mark(header: bytes) -> dict[str, Any]:
+    """Return what a store is marked with; nothing where no version of ours can have written it."""
+    try:
+        store = json.loads(header)
+    except ValueError:
+        return {}
+    return store if isinstance(store, dict) else {}

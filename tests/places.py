@@ -37,6 +37,15 @@ class Place:
         return Place(self.kind, self.settings.model_copy(update=where), self.folder)
 
     @property
+    def section(self):
+        """The section `[store]` of a configuration whose store is here."""
+        url = self.settings.url
+        if self.kind == "lmdb":
+            url = f"lmdb:{self.folder / url.removeprefix('lmdb:')}"
+        lines = [f'url = "{url}"', f'prefix = "{self.settings.prefix}"']
+        return "\n".join(["", "[store]", *lines, ""])
+
+    @property
     def arguments(self):
         """What `OPENED` reads in another process."""
         return self.settings.model_dump_json(), str(self.folder)

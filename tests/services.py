@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,14 +49,35 @@ def is_ready(client: httpx.Client) -> bool:
     return False
 
 
-def members(group: int) -> list[int]:
-    """Return the processes of a group that still live."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
-            if int(fields[2]) == group and fields[0] != "Z":
-                found.append(int(entry.name))
+def members(first: int) -> list[int]:
+    """Return a process and all below it: workers lead sessions of their own, so no group says."""
+    children: dict[int, list[int]] = {}
+    for pid, (_, parent) in _processes().items():
+        children.setdefault(parent, []).append(pid)
+    found = [first]
+    for pid in found:
+        found += children.get(pid, [])
+    return living(found)
+
+
+def workers(service: Service) -> list[int]:
+    """Return the processes of a service that answer."""
+    return [pid for pid in members(service.process.pid) if pid != service.process.pid]
+
+
+def living(pids: Sequence[int]) -> list[int]:
+    """Return those processes that still live."""
+    states = _processes()
+    return [pid for pid in pids if pid in states and states[pid][0] != "Z"]
+
+
+def _processes() -> dict[int, tuple[str, int]]:
+    """Return the state and the parent of every process."""
+    found = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            state, parent = (entry / "stat").read_text().rsplit(")", 1)[1].split()[:2]
+            found[int(entry.name)] = state, int(parent)
     return found
 
 
@@ -68,8 +89,8 @@ def until(found: Callable[[], bool], within: float = 10.0) -> bool:
     return found()
 
 
-def gone(group: int, within: float) -> bool:
-    return until(lambda: not members(group), within)
+def gone(pids: Sequence[int], within: float) -> bool:
+    return until(lambda: not living(pids), within)
 
 
 @contextlib.contextmanager
@@ -99,7 +120,9 @@ def serving(
                 time.sleep(0.2)
             yield Service(process, log, client)
         finally:
+            whole = members(process.pid)
             process.terminate()
-            if not gone(process.pid, 20):
-                os.killpg(process.pid, signal.SIGKILL)
+            if not gone(whole, 20):
+                for pid in living(whole):
+                    os.kill(pid, signal.SIGKILL)
             process.wait(20)

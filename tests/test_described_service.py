@@ -1,8 +1,8 @@
 """What is described is what is served: a running service, asked at random and by its examples."""
 
 import json
-import os
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -14,11 +14,9 @@ from schemathesis.generation import GenerationMode
 
 from serving.endpoints import ENDPOINTS
 from serving.openapi import openapi_document
+from tests.faults import EXAMPLES, record
 from tests.services import Service, serving
 from tests.worlds import TrainedWorld, stagecast
-
-EXAMPLES = int(os.environ.get("STAGECAST_EXAMPLES", "25"))
-"""Requests at random for each path and kind; `make faults` asks many more."""
 
 CHECKS = {
     # What fits is answered, unless the release says no, or its values are too many in all.
@@ -59,15 +57,19 @@ def test_the_service_describes_itself(service):
 @pytest.mark.fault
 @pytest.mark.parametrize("path", POSTED)
 def test_whatever_fits_the_description_is_answered_as_described(service, path):
+    answers = Counter()
+
     @at_random
     @given(case=SCHEMA[path]["POST"].as_strategy(GenerationMode.POSITIVE))
     def asked(case):
         low, high = case.body.get("bounds") or (0, None)
         # No schema can say that one number is not above another.
         assume(high is None or low <= high)
-        case.call_and_validate(base_url=str(service.client.base_url))
+        found = case.call_and_validate(base_url=str(service.client.base_url))
+        answers[str(found.status_code)] += 1
 
     asked()
+    record("requests", f"what fits, `{path}`", {"answers": answers})
 
 
 @pytest.mark.fault
@@ -75,13 +77,17 @@ def test_whatever_fits_the_description_is_answered_as_described(service, path):
 def test_whatever_does_not_fit_is_refused_as_described(service, path):
     # Events are judged one by one: what is wrong with them stands in an answer.
     judged = [negative_data_rejection] if path.endswith("/events") else []
+    answers = Counter()
 
     @at_random
     @given(case=SCHEMA[path]["POST"].as_strategy(GenerationMode.NEGATIVE))
     def asked(case):
-        case.call_and_validate(base_url=str(service.client.base_url), excluded_checks=judged)
+        url = str(service.client.base_url)
+        found = case.call_and_validate(base_url=url, excluded_checks=judged)
+        answers[str(found.status_code)] += 1
 
     asked()
+    record("requests", f"what does not fit, `{path}`", {"answers": answers})
 
 
 @pytest.mark.parametrize("path", READ)

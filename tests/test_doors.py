@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import json
+from collections import Counter
 from dataclasses import dataclass
 
 import httpx
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from serving.decision_log import secret_path
 from serving.pseudonyms import read_pseudonyms
+from tests.faults import EXAMPLES, record
 from tests.services import Service, serving
 from tests.worlds import TrainedWorld, stagecast
 
@@ -119,19 +121,28 @@ fields = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(
-    max_examples=150, derandomize=True, suppress_health_check=list(HealthCheck), deadline=None
-)
-@given(st.sampled_from(["/v1/score", "/v1/bid"]), st.dictionaries(fields, anything, max_size=6))
-def test_whatever_comes_gets_the_same_answer_at_both_doors_and_never_an_error(service, path, body):
-    text = json.dumps(body | ({"pairs": [PAIR]} if "pairs" not in body else {}))
-    headers = {"content-type": "application/json"}
-    typed = service.client.post(path, content=text, headers=headers)
-    fast = service.client.post(f"/fast{path}", content=text, headers=headers)
-    assert typed.status_code == fast.status_code
-    assert typed.status_code < 500, typed.text
-    if typed.status_code != 200:
-        assert typed.content == fast.content
+@pytest.mark.fault
+def test_whatever_comes_gets_the_same_answer_at_both_doors_and_never_an_error(service):
+    answers = Counter()
+
+    @settings(
+        max_examples=6 * EXAMPLES, derandomize=True, suppress_health_check=list(HealthCheck),
+        deadline=None,
+    )  # fmt: skip
+    @given(st.sampled_from(["/v1/score", "/v1/bid"]), st.dictionaries(fields, anything, max_size=6))
+    def asked(path, body):
+        text = json.dumps(body | ({"pairs": [PAIR]} if "pairs" not in body else {}))
+        headers = {"content-type": "application/json"}
+        typed = service.client.post(path, content=text, headers=headers)
+        fast = service.client.post(f"/fast{path}", content=text, headers=headers)
+        assert typed.status_code == fast.status_code
+        assert typed.status_code < 500, typed.text
+        if typed.status_code != 200:
+            assert typed.content == fast.content
+        answers.update([str(typed.status_code), str(fast.status_code)])
+
+    asked()
+    record("requests", "any JSON, at both doors", {"answers": answers})
 
 
 def test_what_is_nowhere_or_asked_in_another_way_is_a_problem_too(service):

@@ -1,15 +1,12 @@
 """Events and opt-outs over HTTP: two workers, one store; what was acknowledged is seen by both."""
 
-import os
-import signal
-import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
 
-from tests.services import Service, members, serving, until
+from tests.services import Service, serving
 from tests.worlds import TrainedWorld, stagecast
 
 BRAND = "b01"
@@ -104,36 +101,3 @@ def test_no_id_stands_in_the_log(service):
     said = service.log.read_text()
     for user in ("newcomer", "again", "mixed", "private"):
         assert user not in said
-
-
-@pytest.mark.fault
-def test_a_killed_worker_loses_nothing_that_was_acknowledged(service):
-    """The workers come back by themselves; the answers that were cut off are not counted on."""
-    acknowledged, name = [], 0
-    for _ in range(5):
-        workers = [pid for pid in members(service.process.pid) if pid != service.process.pid]
-        end = time.monotonic() + 0.5
-        while time.monotonic() < end:
-            name += 1
-            sent = [event("killed", name=f"k-{name}-{i}") for i in range(10)]
-            try:
-                if service.post("/v1/events", events=sent).status_code == 200:
-                    acknowledged += sent
-            except httpx.TransportError:
-                break
-            if time.monotonic() > end - 0.25 and workers:
-                for pid in workers:
-                    os.kill(pid, signal.SIGKILL)
-                workers = []
-
-        def answers():
-            try:
-                return service.client.get("/readyz").status_code == 200
-            except httpx.TransportError:
-                return False
-
-        assert until(answers, 60)
-    for place in range(0, len(acknowledged), 500):
-        part = acknowledged[place : place + 500]
-        found = service.post("/v1/events", events=part).json()
-        assert (found["stored"], found["repeated"]) == (0, len(part))
