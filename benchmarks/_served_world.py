@@ -153,6 +153,12 @@ class ServedWorld:
         except httpx.TransportError:
             return False
 
+    def last_instant(self) -> str:
+        """Return the instant after the last event: there is nothing to see long after it."""
+        then = "max(occurred_at) + INTERVAL 1 SECOND"
+        found = self._sql(f"SELECT strftime({then}, '%Y-%m-%dT%H:%M:%SZ') FROM events").fetchone()
+        return str(found[0])
+
     def user_ids(self, n: int, seed: int) -> list[str]:
         """Return users with events."""
         found = self._sql(
@@ -166,14 +172,16 @@ class ServedWorld:
                                         "IS NOT NULL ORDER BY 1").fetchall()]  # fmt: skip
 
 
-def _largest(group: int) -> int:
-    """Return the process of a group that holds the most memory: the worker."""
-    sizes = {}
+def _largest(first: int) -> int:
+    """Return the process of most memory among one and all below it: the worker."""
+    parent, size = {}, {}
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = status.read_text().rsplit(")", 1)[1].split()
         except OSError:
             continue
-        if int(fields[2]) == group:
-            sizes[int(status.parent.name)] = int(fields[21])
-    return max(sizes, key=lambda pid: sizes[pid])
+        parent[int(status.parent.name)], size[int(status.parent.name)] = int(fields[1]), fields[21]
+    found = [first]
+    for process in found:
+        found += [child for child, above in parent.items() if above == process]
+    return max(found, key=lambda process: int(size[process]))

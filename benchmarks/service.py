@@ -47,6 +47,7 @@ def bodies(world: ServedWorld, more: dict[str, Any]) -> dict[str, list[bytes]]:
         brand = brands[rng.integers(len(brands))]
         return [[user, brand] for user in rng.choice(users, n, replace=False).tolist()]
 
+    more = {**more, "as_of": world.last_instant()}
     return {
         shape: [json.dumps({"pairs": pairs(shape), **more}).encode() for _ in range(_VARIANTS)]
         for shape in _CALLS
