@@ -32,15 +32,9 @@ class _Waiting(NamedTuple):
 
 
 class Turns:
-    """A queue of work on the running event loop.
-
-    Attributes
-    ----------
-    refused : how many were sent away.
-    """
+    """A queue of work on the running event loop."""
 
     def __init__(self) -> None:
-        self.refused = 0
         self._waiting: deque[_Waiting] = deque()
         self._rows = 0
         self._row_seconds = 0.0
@@ -66,7 +60,7 @@ class Turns:
             loop.call_soon(self._next)
             return self._done(work, cost)
         if (self._rows + cost) * self._row_seconds > deadline:
-            raise self._busy()
+            raise _busy()
         future: asyncio.Future[T] = loop.create_future()
         self._waiting.append(_Waiting(perf_counter() + deadline, cost, future, work))
         self._rows += cost
@@ -90,7 +84,7 @@ class Turns:
                 continue
             asyncio.get_running_loop().call_soon(self._next)
             if perf_counter() > until:
-                future.set_exception(self._busy())
+                future.set_exception(_busy())
                 return
             try:
                 future.set_result(self._done(work, cost))
@@ -99,6 +93,6 @@ class Turns:
             return
         self._resting = True
 
-    def _busy(self) -> BusyError:
-        self.refused += 1
-        return BusyError("The service has more to do than it can; ask again in a second.", 1)
+
+def _busy() -> BusyError:
+    return BusyError("The service has more to do than it can; ask again in a second.", 1)
