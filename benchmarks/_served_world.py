@@ -52,8 +52,14 @@ class ServedWorld:
         return load_configuration(self.folder / "stagecast.toml")
 
     def make(self, days: int) -> Steps:
-        """Simulate, train, promote and ingest; learn the plain release beside the champion."""
-        steps = Steps()
+        """Simulate, train, promote and ingest; learn the plain release beside the champion.
+
+        A world that was made before is taken as it is.
+        """
+        steps, made = Steps(), self.folder / "made.json"
+        if made.exists():
+            steps.rows = json.loads(made.read_text())
+            return steps
         config = str(self.folder / "stagecast.toml")
         steps.run(
             "simulate {events:,} events",
@@ -65,6 +71,7 @@ class ServedWorld:
         steps.train(self.folder, str(end[0]), "--moments", str(_MOMENTS))
         self._learn_reference()
         steps.run("ingest", "ingest", config, str(self.folder / "events.parquet"))
+        made.write_text(json.dumps(steps.rows))
         return steps
 
     def _sql(self, text: str) -> Any:

@@ -21,14 +21,13 @@ import numpy as np
 from benchmarks._page import PAGE, table, write_part
 from benchmarks._raw_client import open_loop, request
 from benchmarks._served_world import REFERENCE, ServedWorld
-from benchmarks.service import bodies
+from benchmarks.service import DAYS, USERS, bodies
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 __all__ = ["main"]
 
-_USERS: Final = 20_000
 _RATE: Final = 100.0
 _SECONDS: Final = 60
 _MIX: Final = {"1 pair": 0.80, "64 users": 0.15, "512 users x 1 brand": 0.05}
@@ -113,7 +112,7 @@ def rows(done: Sequence[tuple[float, float, int]], shapes: Sequence[str]) -> lis
 
 def lines(world: ServedWorld, picture: Path) -> list[str]:
     """Measure, draw, and return the part of the page."""
-    world.make(180)
+    world.make(DAYS)
     world.crown(REFERENCE)
     calls, shapes = plan(world)
     with world.served():
@@ -146,10 +145,13 @@ def main() -> None:
     """Measure, and write the page where the world is of the usual size."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--users", type=int, help="of the world")
+    parser.add_argument("--world", type=Path, help="its folder, kept for the next time")
     asked: Any = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="stagecast-") as folder:
         picture = PICTURE if asked.users is None else Path(folder) / PICTURE.name
-        part = lines(ServedWorld(Path(folder) / "world", asked.users or _USERS), picture)
+        part = lines(
+            ServedWorld(asked.world or Path(folder) / "world", asked.users or USERS), picture
+        )
     print(*part, sep="\n")
     if asked.users is None:
         write_part("mixed_day", part)
