@@ -29,7 +29,8 @@ class Crowd:
     Attributes
     ----------
     stages : sums by the name of the stage, `none` first.
-    core_from, likely_from : the probabilities from which on a user is core, or likely.
+    core_from, likely_from : the probabilities from which on a user is core, or likely; None where
+        nobody is expected to buy.
     opted_out : how many scored users of the brand are left out for it.
     aimed : the stage just below purchase; None where the stage model has none.
     """
@@ -39,8 +40,8 @@ class Crowd:
     category: str | None
     cycle_days: int
     stages: Mapping[str, Sums]
-    core_from: float
-    likely_from: float
+    core_from: float | None
+    likely_from: float | None
     opted_out: int
     aimed: str | None
 
@@ -111,7 +112,7 @@ def crowd_of(pairs: ScoredPairs, brand: str, horizon: int, model: StageModel | N
     )
 
 
-def _edges(pairs: ScoredPairs, rows: str, brand: str) -> tuple[float, float]:
+def _edges(pairs: ScoredPairs, rows: str, brand: str) -> tuple[float | None, float | None]:
     """Return the probability of the last user of the core, and of the last likely one.
 
     The user on whom the half falls is of the core, and so is whoever is as likely.
@@ -124,6 +125,4 @@ def _edges(pairs: ScoredPairs, rows: str, brand: str) -> tuple[float, float]:
             FROM (SELECT p, (p * {UNIT})::HUGEINT AS w FROM ({rows})))""",
         brand=brand,
     ).fetchall()[0]
-    # Where nobody is expected to buy, nobody is of the core.
-    nobody = 2.0
-    return nobody if core is None else core, nobody if likely is None else likely
+    return core, likely

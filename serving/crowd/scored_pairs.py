@@ -13,7 +13,7 @@ import pyarrow as pa
 from features.brands import Brands, read_brands
 from features.dataset import Dataset
 from features.duckdb_engine import DuckDBEngine
-from features.engine import open_engine
+from features.engine import STREAM_ROWS, open_engine
 from features.errors import ConfigError
 from features.users import UserTable, read_users
 from serving.crowd.scored import ScoredFile
@@ -44,11 +44,24 @@ class ScoredPairs:
     brands: Brands
 
     def ask(self, sql: str, tables: dict[str, pa.Table] | None = None, **values: Any) -> Any:
-        """Return DuckDB's relation of a question; `tables` are named in it, `values` are ``$``."""
+        """Return DuckDB's answer to a question.
+
+        Parameters
+        ----------
+        tables : of memory, by the names that the question has for them.
+        values : by the names that follow a ``$`` in it.
+        """
         con = self.engine.con.con.cursor()
         for name, table in (tables or {}).items():
             con.register(name, table)
         return con.execute(sql, values)
+
+    def stream(self, sql: str, tables: dict[str, pa.Table], **values: Any) -> Any:
+        """Return the answer to a question as a reader of Arrow batches, computed as it is read."""
+        con = self.engine.con.con.cursor()
+        for name, table in tables.items():
+            con.register(name, table)
+        return con.sql(sql, params=values).to_arrow_reader(STREAM_ROWS)
 
     @cached_property
     def users(self) -> UserTable | None:
