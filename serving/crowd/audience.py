@@ -39,6 +39,11 @@ class Audience:
         return self._expectation(sum(self.by_tier.values(), Sums()))
 
     @property
+    def users(self) -> int:
+        """How many they are."""
+        return self.expectation.sums.users
+
+    @property
     def tiers(self) -> dict[str, Expectation]:
         """What to expect of each tier."""
         return {name: self._expectation(sums) for name, sums in self.by_tier.items()}

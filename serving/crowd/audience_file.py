@@ -22,7 +22,16 @@ from serving.crowd.audience_exclusions import HASHED_COLUMN, Exclusion
 from serving.crowd.audience_hashes import HASHES_SQL, Salt
 from serving.crowd.scored_pairs import ScoredPairs
 
-__all__ = ["FORMAT", "AudienceFile", "check_out", "formula_like", "manifest_path", "write_audience"]
+__all__ = [
+    "FORMAT",
+    "AudienceFile",
+    "about_audience",
+    "check_out",
+    "digest_of",
+    "formula_like",
+    "manifest_path",
+    "write_audience",
+]
 
 FORMAT: Final = 1
 
@@ -98,7 +107,11 @@ def write_audience(
     try:
         rows = _write_rows(pairs, chosen, partial, out.suffix.lower(), salt)
         written = {"file": out.name, "sha256": digest_of(partial), "rows": rows}
-        manifest = written | _manifest(pairs, audience, salt, exclusions)
+        manifest = (
+            {"stagecast_audience": FORMAT}
+            | written
+            | about_audience(pairs, audience, salt, exclusions)
+        )
         partial_beside.write_text(
             json.dumps(manifest, ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
         )
@@ -168,12 +181,15 @@ def _writer(path: Path, suffix: str, schema: pa.Schema) -> Iterator[Any]:
         yield writer
 
 
-def _manifest(
-    pairs: ScoredPairs, audience: Audience, salt: Salt | None, exclusions: Sequence[Exclusion]
+def about_audience(
+    pairs: ScoredPairs,
+    audience: Audience,
+    salt: Salt | None = None,
+    exclusions: Sequence[Exclusion] = (),
 ) -> dict[str, Any]:
+    """Return what a manifest says of an audience, whatever file it is written to."""
     crowd, file, rules = audience.crowd, pairs.file, audience.rules
     return {
-        "stagecast_audience": FORMAT,
         "brand": crowd.brand,
         "category": crowd.category,
         "as_of": datetime_of(file.as_of).isoformat(),

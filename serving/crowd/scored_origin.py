@@ -1,0 +1,63 @@
+"""Where a scored file comes from: the release that scored it, and the log that has gone on."""
+
+import json
+from pathlib import Path
+
+from features.brands import Brands
+from features.dataset import Dataset
+from features.errors import StageModelError
+from features.events import log_end
+from features.spans import Span
+from features.stages import StageModel, parse_stage_model
+from features.vocabulary import MICROSECONDS_PER_DAY
+from models.release import champions
+from serving.crowd.scored import ScoredFile
+
+__all__ = ["days_behind", "is_by_champion", "scored_brands", "scored_stage_model"]
+
+
+def scored_brands(file: ScoredFile, releases: Path) -> Brands | None:
+    """Return the brands as the release knew them; None where it is not among the published."""
+    try:
+        text = (releases / file.release / "brands.json").read_text(encoding="utf-8")
+        return Brands.from_data(json.loads(text))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def scored_stage_model(file: ScoredFile, releases: Path, dataset: Dataset) -> StageModel | None:
+    """Return the stage model that the file was scored with: the release's, else the configured one.
+
+    None where neither has the file's stages.
+    """
+    for model in (_published(file, releases), _configured(dataset)):
+        if model is not None and model.names == file.stages:
+            return model
+    return None
+
+
+def _published(file: ScoredFile, releases: Path) -> StageModel | None:
+    try:
+        text = (releases / file.release / "stages.toml").read_text(encoding="utf-8")
+        return parse_stage_model(text, f"of release {file.release}")
+    except (OSError, StageModelError):
+        return None
+
+
+def _configured(dataset: Dataset) -> StageModel | None:
+    try:
+        return dataset.stage_model()[0]
+    except StageModelError:
+        return None
+
+
+def is_by_champion(file: ScoredFile, releases: Path) -> bool:
+    """Return whether the release that answers now has scored the file."""
+    return champions(releases)[-1:] == [file.release]
+
+
+def days_behind(file: ScoredFile, dataset: Dataset) -> float:
+    """Return how many days the log goes on after the file's instant; 0 where it does not."""
+    with dataset.open(Span(since=file.as_of)) as data:
+        end = log_end(data.engine, data.log.table)
+    return max(end - file.as_of, 0) / MICROSECONDS_PER_DAY
