@@ -6,6 +6,7 @@ import typer
 
 from features.errors import StagecastError
 from stagecast.commands import (
+    advice,
     answers,
     audiences,
     data,
@@ -44,6 +45,8 @@ app.command()(retraining.compare)
 app.command()(retraining.retrain)
 app.command()(answers.score)
 app.command()(audiences.audience)
+app.command()(advice.why)
+app.command()(advice.playbook)
 app.command()(answers.ingest)
 app.command()(answers.serve)
 app.add_typer(keys.app, name="keys")

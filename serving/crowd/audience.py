@@ -54,13 +54,18 @@ class Audience:
         name = self.crowd.aimed
         return None if name is None else self._expectation(self.crowd.stages[name])
 
+    @property
+    def everyone(self) -> Expectation:
+        """What to expect of all scored users of the brand."""
+        return self._expectation(self.crowd.sums)
+
     def as_data(self) -> dict[str, Any]:
         """Return plain data."""
         crowd, aimed = self.crowd, self.aimed
         return {
             "left": dict(self.left),
             "opted_out": crowd.opted_out,
-            "crowd": self._expectation(crowd.sums).as_data(),
+            "crowd": self.everyone.as_data(),
             "stage_below_purchase": aimed and {"stage": crowd.aimed, **aimed.as_data()},
             "audience": self.expectation.as_data(),
             "lowest_probability": self.lowest,

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import duckdb
 
@@ -17,8 +17,6 @@ from serving.crowd.audience_exclusions import HASHED_COLUMN
 from serving.crowd.audience_file import FORMAT, digest_of, manifest_path
 
 __all__ = ["SavedAudience", "read_audience"]
-
-_OPTION: Final = "--check"
 
 
 @dataclass(frozen=True)
@@ -71,8 +69,12 @@ class SavedAudience:
         return [user for (user,) in rows]
 
 
-def read_audience(path: Path) -> SavedAudience:
+def read_audience(path: Path, option: str = "--check") -> SavedAudience:
     """Return a saved audience.
+
+    Parameters
+    ----------
+    option : who asks, for the errors' text.
 
     Raises
     ------
@@ -83,7 +85,7 @@ def read_audience(path: Path) -> SavedAudience:
     for file in (path, beside):
         if not file.is_file():
             raise ConfigError(
-                f"{_OPTION}: {file} does not exist. An audience is the file that --out named and "
+                f"{option}: {file} does not exist. An audience is the file that --out named and "
                 "its manifest beside it; keep both together."
             )
     try:
@@ -100,15 +102,15 @@ def read_audience(path: Path) -> SavedAudience:
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
-            f"{_OPTION}: {beside} is no manifest of an audience ({type(error).__name__}: {error})."
+            f"{option}: {beside} is no manifest of an audience ({type(error).__name__}: {error})."
         ) from error
     if known != FORMAT:
         raise ConfigError(
-            f"{_OPTION}: {beside} has format {known}, this version reads {FORMAT}; choose anew."
+            f"{option}: {beside} has format {known}, this version reads {FORMAT}; choose anew."
         )
     if digest_of(path) != digest:
         raise ConfigError(
-            f"{_OPTION}: {path} is not what its manifest tells of: it was changed, or written "
+            f"{option}: {path} is not what its manifest tells of: it was changed, or written "
             "anew. Take the file as it was exported."
         )
     return saved

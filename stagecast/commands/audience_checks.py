@@ -60,8 +60,13 @@ def _show_realised(
     saved, data = found.saved, found.as_data()
     rows = {"the audience": data["audience"]}
     rows |= {f"  {name}": tier for name, tier in data["tiers"].items() if tier["users"]}
+    terminal.say(
+        f"Brand {saved.brand}, {saved.horizon} days from {local_time(configuration, saved.as_of)}, "
+        f"by release {saved.release}",
+        "",
+    )
     terminal.table(
-        f"Brand {saved.brand}, {saved.horizon} days from {local_time(configuration, saved.as_of)}",
+        "What came",
         ["", "users", "expected", "80 %", "bought", "lift"],
         [
             (

@@ -75,6 +75,7 @@ def _show_expectations(terminal: Terminal, found: "Audience", titles: Mapping[st
     if found.aimed is not None:
         name = str(found.crowd.aimed)
         rows[f"all at {titles.get(name, name)}"] = found.aimed
+    rows["all scored users"] = found.everyone
     data = {name: expectation.as_data() for name, expectation in rows.items()}
     shown = {
         head: column

@@ -1,0 +1,282 @@
+"""The commands `why` and `playbook`: what speaks for users, and what to do for them."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from features.errors import ConfigError
+from stagecast.commands.audience_tables import local_time
+from stagecast.commands.options import AsJson, Config, MaybeAsOf, ReleaseName
+from stagecast.configuration import Configuration, load_configuration
+from stagecast.terminal import Terminal
+from stagecast.whole_file import WholeFile
+
+if TYPE_CHECKING:
+    from models.release import Release
+    from serving.crowd.audience_saved import SavedAudience
+    from serving.crowd.playbook import Playbook
+    from serving.crowd.why_audience import AudienceWhy
+    from serving.crowd.why_pair import PairWhy
+    from serving.crowd.why_words import GroupReason
+
+__all__ = ["playbook", "why"]
+
+_STAGES: Final = 3
+"""Of an audience, the advice for so many of its stages is shown to people."""
+
+
+class Words(StrEnum):
+    """Languages of the playbook."""
+
+    EN = "en"
+    ZH = "zh"
+
+
+Language = Annotated[Words, typer.Option(help="The language of the playbook: en or zh.")]
+
+
+def why(
+    config: Config,
+    user: Annotated[str | None, typer.Option(help="The user's id.")] = None,
+    brand: Annotated[str | None, typer.Option(help="The brand's id.")] = None,
+    audience: Annotated[
+        Path | None, typer.Option(help="A saved audience, in place of a pair.", metavar="FILE")
+    ] = None,
+    as_of: MaybeAsOf = None,
+    horizon: Annotated[
+        int | None,
+        typer.Option(help="Days. Default: the decision cycle of the brand's category."),
+    ] = None,
+    release: ReleaseName = "champion",
+    language: Language = Words.EN,
+    as_json: AsJson = False,
+) -> None:
+    """Say why a pair, or an audience, is likely to buy, where it stands, and what to do for it."""
+    from serving.crowd.audience_saved import read_audience
+    from serving.crowd.playbook import load_playbook
+    from stagecast.releases import find_release
+
+    if (user is None or brand is None) if audience is None else (user or brand or as_of or horizon):
+        raise ConfigError("why: give --user and --brand, or --audience and a file alone.")
+    configuration = load_configuration(config)
+    terminal = Terminal(as_json)
+    saved = None if audience is None else read_audience(audience, "--audience")
+    name = saved.release if saved and release == "champion" else release
+    found = find_release(configuration, name)
+    if horizon is not None and not 1 <= horizon <= found.max_horizon:
+        raise ConfigError(
+            f"--horizon: {horizon}; the release answers 1 to {found.max_horizon} days."
+        )
+    book = load_playbook(configuration.settings.playbook, configuration.folder)
+    if silent := book.silent(found.stages):
+        terminal.note([f"the playbook says nothing of {', '.join(silent)} of {found.stages.name}"])
+    if saved is None:
+        instant = None if as_of is None else configuration.instant(as_of)
+        pair = _pair(terminal, configuration, found, (str(user), str(brand)), instant, horizon)
+        _tell_pair(terminal, configuration, pair, book, language)
+    else:
+        _tell_audience(
+            terminal,
+            saved,
+            _audience(terminal, configuration, found, saved),
+            (found, book),
+            language,
+        )
+
+
+def _pair(
+    terminal: Terminal,
+    configuration: Configuration,
+    release: "Release",
+    pair: tuple[str, str],
+    as_of: int | None,
+    horizon: int | None,
+) -> "PairWhy":
+    from features.events import log_end
+    from models.batch import looked_at, said_of
+    from serving.crowd.why_pair import pair_why
+
+    span = None if as_of is None else looked_at(as_of)
+    with (
+        terminal.progress("Reading the event log"),
+        configuration.dataset.open(span) as data,
+    ):
+        instant = log_end(data.engine, data.log.table) if as_of is None else as_of
+        found = pair_why(data, release, *pair, instant, horizon)
+        terminal.note(said_of(data, release))
+    return found
+
+
+def _audience(
+    terminal: Terminal, configuration: Configuration, release: "Release", saved: "SavedAudience"
+) -> "AudienceWhy":
+    from models.batch import looked_at, said_of
+    from serving.crowd.why_audience import audience_why
+    from serving.opt_outs import OptOuts
+
+    if saved.hashed:
+        raise ConfigError(
+            f"--audience: the ids of {saved.path} are hashed, and reasons are of users; write that "
+            "audience without --hash."
+        )
+    opt_outs = OptOuts(configuration.folder / configuration.settings.privacy.opt_outs)
+    opted_out = opt_outs.ids()
+    with (
+        terminal.progress("Reading the event log"),
+        configuration.dataset.open(looked_at(saved.as_of)) as data,
+    ):
+        users, brand, x = saved.users(), saved.brand, saved.horizon
+        found = audience_why(data, release, users, brand, saved.as_of, x, opted_out)
+        terminal.note(said_of(data, release))
+    return found
+
+
+def _tell_pair(
+    terminal: Terminal,
+    configuration: Configuration,
+    found: "PairWhy",
+    book: "Playbook",
+    language: Words,
+) -> None:
+    receipt = found.receipt
+    name = receipt.model.names[receipt.stage]
+    terminal.say(
+        f"User {found.user} and brand {found.brand}: {receipt.title}, {found.forecast:.1%} to buy "
+        f"within {found.horizon} days",
+        f"at {local_time(configuration, found.as_of)}, by release {found.release}",
+    )
+    if found.status != "ok":
+        terminal.say(f"({found.status.replace('_', ' ')}: what is usual in its cell answers)")
+    _say_groups(terminal, f"Why, from {found.typical:.1%} as for a typical pair", found.groups)
+    _say_list(terminal, "The strongest single reasons", found.facts)
+    rules = [one.words for rule in receipt.because for one in rule.evidence]
+    _say_list(terminal, f"Why at {receipt.title}", rules)
+    for higher in receipt.higher[:1]:
+        ways = [" and ".join(rule.missing_words) for rule in higher.others]
+        _say_list(terminal, f"What {higher.stage.title} lacks: any of", ways)
+    falls = [f"from {local_time(configuration, fall.at)}: {fall.title}" for fall in receipt.lapses]
+    _say_list(terminal, "If nothing more happens", falls)
+    advice = _say_advice(terminal, book, receipt.model.name, {name: receipt.title}, language)
+    terminal.result({**found.as_data(), "stage": name, "playbook": advice[name]})
+
+
+def _tell_audience(
+    terminal: Terminal,
+    saved: "SavedAudience",
+    found: "AudienceWhy",
+    by: tuple["Release", "Playbook"],
+    language: Words,
+) -> None:
+    release, book = by
+    terminal.say(
+        f"Audience {saved.path}: brand {saved.brand}, {saved.horizon} days, by release "
+        f"{release.name}",
+        f"{found.users:,} of its users against {found.crowd:,} of all who had met the brand",
+    )
+    more = found.log_odds - found.crowd_log_odds
+    _say_groups(terminal, f"Why likelier: odds {_factor(more)} on average", found.groups)
+    facts = [f"{one.sentence}{_means(one.mean, one.crowd_mean)}" for one in found.features]
+    _say_list(terminal, "The strongest single differences", facts)
+    counts = {name: n for name, n in saved.manifest["stages"].items() if n}
+    titles = dict(zip(release.stages.names, _titles(release), strict=True))
+    order = sorted(counts, key=lambda name: -counts[name])
+    _say_list(terminal, "Where they stand", [f"{titles[name]}: {counts[name]:,}" for name in order])
+    shown = {name: titles[name] for name in order[:_STAGES]}
+    _say_advice(terminal, book, release.stages.name, shown, language)
+    advice = _advice_data(book, release.stages.name, order)
+    terminal.result(
+        {
+            "brand": saved.brand,
+            "release": release.name,
+            **found.as_data(),
+            "stages": counts,
+            "playbook": advice,
+        }
+    )
+
+
+def _titles(release: "Release") -> list[str]:
+    return ["none", *(stage.title for stage in release.stages.stages)]
+
+
+def _means(mine: float | None, crowd: float | None) -> str:
+    return "" if mine is None or crowd is None else f"; {mine:,.3g} on average, not {crowd:,.3g}"
+
+
+def _factor(log_odds: float) -> str:
+    from models.reason_words import English
+
+    return English().factor(log_odds)
+
+
+def _say_groups(terminal: Terminal, title: str, groups: Sequence["GroupReason"]) -> None:
+    _say_list(terminal, title, [one.sentence for one in groups])
+
+
+def _say_list(terminal: Terminal, title: str, lines: Sequence[str]) -> None:
+    if lines:
+        terminal.say("", title, *(f"  {line}" for line in lines))
+
+
+def _advice_data(book: "Playbook", model: str, stages: Sequence[str]) -> dict[str, Any]:
+    found = {name: book.of(model, name) for name in stages}
+    return {name: advice and advice.as_data() for name, advice in found.items()}
+
+
+def _say_advice(
+    terminal: Terminal, book: "Playbook", model: str, titles: dict[str, str], language: Words
+) -> dict[str, Any]:
+    """Print the advice for some stages, and return it as data."""
+    from serving.crowd.playbook import RULE_OF_THUMB
+
+    for name, title in titles.items():
+        advice = book.of(model, name)
+        if advice is not None:
+            parts = advice.told(language.value)
+            lines = [f"{part + ':':<9} {text}" for part, text in parts.items()]
+            _say_list(terminal, f"What to do at {title}", lines)
+    terminal.say("", RULE_OF_THUMB[language.value])
+    return _advice_data(book, model, list(titles))
+
+
+def playbook(
+    config: Config,
+    stage: Annotated[
+        str | None, typer.Option(help="Only this stage. Default: all of the stage model's.")
+    ] = None,
+    language: Language = Words.EN,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Write the shipped playbook there, to be changed.", metavar="FILE"),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what to show users at each stage, where and when: rules of thumb, yours to change."""
+    from serving.crowd.playbook import load_playbook, shipped_text
+
+    configuration = load_configuration(config)
+    terminal = Terminal(as_json)
+    if out is not None:
+        WholeFile(out, "--out").write(shipped_text())
+        terminal.say(f'The shipped playbook: {out}. Name your own in [playbook] path = "…".')
+        terminal.result({"out": str(out)})
+        return
+    model = configuration.dataset.stage_model()[0]
+    book = load_playbook(configuration.settings.playbook, configuration.folder)
+    if silent := book.silent(model):
+        raise ConfigError(
+            f"[playbook] path: nothing is said of {', '.join(silent)} of the stage model "
+            f"{model.name}; write [{model.name}.{silent[0]}]. `stagecast playbook --out FILE` "
+            "writes an example."
+        )
+    if stage is not None and stage not in model.names:
+        raise ConfigError(
+            f"--stage: {stage!r} is no stage of {model.name}; it has {', '.join(model.names)}."
+        )
+    titles = {"none": "none", **{one.name: one.title for one in model.stages}}
+    shown = titles if stage is None else {stage: titles[stage]}
+    advice = _say_advice(terminal, book, model.name, shown, language)
+    terminal.result({"model": model.name, "playbook": advice})
