@@ -18,6 +18,7 @@ from features.stage_rules import NO_STAGE
 __all__ = ["ScoredFile", "newest_scored", "read_scored"]
 
 _PURCHASE: Final = re.compile(r"p_purchase_([1-9]\d*)d")
+_HELD: Final = re.compile(r"p_at_(.+)_([1-9]\d*)d")
 _WAY_OUT: Final = "write one: stagecast score CONFIG --as-of DATE"
 
 
@@ -141,12 +142,13 @@ def _horizons(path: Path, schema: pa.Schema) -> tuple[int, ...]:
 
 
 def _stages(path: Path, schema: pa.Schema) -> tuple[str, ...]:
-    """Return the stages in the order of their columns, which is theirs."""
-    ends = f"_{_horizons(path, schema)[0]}d"
-    held = [name for name in schema.names if name.startswith("p_at_") and name.endswith(ends)]
-    if not held:
-        raise _wrong(path, f"it has no column like 'p_at_{NO_STAGE}{ends}'")
-    return tuple(name.removeprefix("p_at_").removesuffix(ends) for name in held)
+    """Return the stages in the order of their columns, which is theirs; none is in one alone."""
+    horizons = _horizons(path, schema)
+    held = [name for name in map(_HELD.fullmatch, schema.names) if name]
+    found = tuple(dict.fromkeys(name[1] for name in held if int(name[2]) in horizons))
+    if not found:
+        raise _wrong(path, f"it has no column like 'p_at_{NO_STAGE}_{horizons[0]}d'")
+    return found
 
 
 def _check_columns(
