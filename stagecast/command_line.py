@@ -6,16 +6,17 @@ import typer
 
 from features.errors import StagecastError
 from stagecast.commands import (
-    advice,
     answers,
     audiences,
     data,
     diagnosis,
     keys,
+    playbooks,
     reasons,
     retraining,
     runs,
     stages,
+    whys,
 )
 
 __all__ = ["app", "main"]
@@ -45,8 +46,8 @@ app.command()(retraining.compare)
 app.command()(retraining.retrain)
 app.command()(answers.score)
 app.command()(audiences.audience)
-app.command()(advice.why)
-app.command()(advice.playbook)
+app.command()(whys.why)
+app.command()(playbooks.playbook)
 app.command()(answers.ingest)
 app.command()(answers.serve)
 app.add_typer(keys.app, name="keys")

@@ -1,18 +1,17 @@
-"""The commands `why` and `playbook`: what speaks for users, and what to do for them."""
+"""The command `why`: what speaks for a pair or an audience, and what to do for it."""
 
 from collections.abc import Sequence
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from features.errors import ConfigError
 from stagecast.commands.audience_tables import local_time
 from stagecast.commands.options import AsJson, Config, MaybeAsOf, ReleaseName
+from stagecast.commands.playbooks import Language, Words, advice_data, say_advice, say_list
 from stagecast.configuration import Configuration, load_configuration
 from stagecast.terminal import Terminal
-from stagecast.whole_file import WholeFile
 
 if TYPE_CHECKING:
     from models.release import Release
@@ -22,20 +21,10 @@ if TYPE_CHECKING:
     from serving.crowd.why_pair import PairWhy
     from serving.crowd.why_words import GroupReason
 
-__all__ = ["playbook", "why"]
+__all__ = ["why"]
 
 _STAGES: Final = 3
 """Of an audience, the advice for so many of its stages is shown to people."""
-
-
-class Words(StrEnum):
-    """Languages of the playbook."""
-
-    EN = "en"
-    ZH = "zh"
-
-
-Language = Annotated[Words, typer.Option(help="The language of the playbook: en or zh.")]
 
 
 def why(
@@ -151,15 +140,15 @@ def _tell_pair(
     if found.status != "ok":
         terminal.say(f"({found.status.replace('_', ' ')}: what is usual in its cell answers)")
     _say_groups(terminal, f"Why, from {found.typical:.1%} as for a typical pair", found.groups)
-    _say_list(terminal, "The strongest single reasons", found.facts)
+    say_list(terminal, "The strongest single reasons", found.facts)
     rules = [one.words for rule in receipt.because for one in rule.evidence]
-    _say_list(terminal, f"Why at {receipt.title}", rules)
+    say_list(terminal, f"Why at {receipt.title}", rules)
     for higher in receipt.higher[:1]:
         ways = [" and ".join(rule.missing_words) for rule in higher.others]
-        _say_list(terminal, f"What {higher.stage.title} lacks: any of", ways)
+        say_list(terminal, f"What {higher.stage.title} lacks: any of", ways)
     falls = [f"from {local_time(configuration, fall.at)}: {fall.title}" for fall in receipt.lapses]
-    _say_list(terminal, "If nothing more happens", falls)
-    advice = _say_advice(terminal, book, receipt.model.name, {name: receipt.title}, language)
+    say_list(terminal, "If nothing more happens", falls)
+    advice = say_advice(terminal, book, receipt.model.name, {name: receipt.title}, language)
     terminal.result({**found.as_data(), "stage": name, "playbook": advice[name]})
 
 
@@ -179,14 +168,14 @@ def _tell_audience(
     more = found.log_odds - found.crowd_log_odds
     _say_groups(terminal, f"Why likelier: odds {_factor(more)} on average", found.groups)
     facts = [f"{one.sentence}{_means(one.mean, one.crowd_mean)}" for one in found.features]
-    _say_list(terminal, "The strongest single differences", facts)
+    say_list(terminal, "The strongest single differences", facts)
     counts = {name: n for name, n in saved.manifest["stages"].items() if n}
     titles = dict(zip(release.stages.names, _titles(release), strict=True))
     order = sorted(counts, key=lambda name: -counts[name])
-    _say_list(terminal, "Where they stand", [f"{titles[name]}: {counts[name]:,}" for name in order])
+    say_list(terminal, "Where they stand", [f"{titles[name]}: {counts[name]:,}" for name in order])
     shown = {name: titles[name] for name in order[:_STAGES]}
-    _say_advice(terminal, book, release.stages.name, shown, language)
-    advice = _advice_data(book, release.stages.name, order)
+    say_advice(terminal, book, release.stages.name, shown, language)
+    advice = advice_data(book, release.stages.name, order)
     terminal.result(
         {
             "brand": saved.brand,
@@ -213,70 +202,4 @@ def _factor(log_odds: float) -> str:
 
 
 def _say_groups(terminal: Terminal, title: str, groups: Sequence["GroupReason"]) -> None:
-    _say_list(terminal, title, [one.sentence for one in groups])
-
-
-def _say_list(terminal: Terminal, title: str, lines: Sequence[str]) -> None:
-    if lines:
-        terminal.say("", title, *(f"  {line}" for line in lines))
-
-
-def _advice_data(book: "Playbook", model: str, stages: Sequence[str]) -> dict[str, Any]:
-    found = {name: book.of(model, name) for name in stages}
-    return {name: advice and advice.as_data() for name, advice in found.items()}
-
-
-def _say_advice(
-    terminal: Terminal, book: "Playbook", model: str, titles: dict[str, str], language: Words
-) -> dict[str, Any]:
-    """Print the advice for some stages, and return it as data."""
-    from serving.crowd.playbook import RULE_OF_THUMB
-
-    for name, title in titles.items():
-        advice = book.of(model, name)
-        if advice is not None:
-            parts = advice.told(language.value)
-            lines = [f"{part + ':':<9} {text}" for part, text in parts.items()]
-            _say_list(terminal, f"What to do at {title}", lines)
-    terminal.say("", RULE_OF_THUMB[language.value])
-    return _advice_data(book, model, list(titles))
-
-
-def playbook(
-    config: Config,
-    stage: Annotated[
-        str | None, typer.Option(help="Only this stage. Default: all of the stage model's.")
-    ] = None,
-    language: Language = Words.EN,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="Write the shipped playbook there, to be changed.", metavar="FILE"),
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Say what to show users at each stage, where and when: rules of thumb, yours to change."""
-    from serving.crowd.playbook import load_playbook, shipped_text
-
-    configuration = load_configuration(config)
-    terminal = Terminal(as_json)
-    if out is not None:
-        WholeFile(out, "--out").write(shipped_text())
-        terminal.say(f'The shipped playbook: {out}. Name your own in [playbook] path = "…".')
-        terminal.result({"out": str(out)})
-        return
-    model = configuration.dataset.stage_model()[0]
-    book = load_playbook(configuration.settings.playbook, configuration.folder)
-    if silent := book.silent(model):
-        raise ConfigError(
-            f"[playbook] path: nothing is said of {', '.join(silent)} of the stage model "
-            f"{model.name}; write [{model.name}.{silent[0]}]. `stagecast playbook --out FILE` "
-            "writes an example."
-        )
-    if stage is not None and stage not in model.names:
-        raise ConfigError(
-            f"--stage: {stage!r} is no stage of {model.name}; it has {', '.join(model.names)}."
-        )
-    titles = {"none": "none", **{one.name: one.title for one in model.stages}}
-    shown = titles if stage is None else {stage: titles[stage]}
-    advice = _say_advice(terminal, book, model.name, shown, language)
-    terminal.result({"model": model.name, "playbook": advice})
+    say_list(terminal, title, [one.sentence for one in groups])
