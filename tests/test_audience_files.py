@@ -23,7 +23,7 @@ from serving.crowd.audience_saved import read_audience
 from serving.crowd.scored import newest_scored
 from serving.crowd.scored_pairs import open_scored
 from tests.scored_files import desk, event, some_pairs
-from tests.worlds import TrainedWorld, refusal, stagecast
+from tests.worlds import ROOT, TrainedWorld, refusal, stagecast
 
 SALT = "audiences.salt"
 
@@ -318,3 +318,15 @@ def test_what_a_release_expects_of_a_list_is_near_what_came(world: TrainedWorld,
         came += found.json["audience"]["buyers"]
     assert came > 10
     assert 0.5 < expected / came < 2
+
+
+def test_every_field_of_a_manifest_is_documented_and_no_other(config, tmp_path):
+    choose(config, "--out", tmp_path / "a.csv")
+    found = manifest(tmp_path / "a.csv")
+    page = (ROOT / "docs" / "audiences.md").read_text(encoding="utf-8")
+    text = page.split("### The manifest\n")[1].split("\n## ")[0]
+    heads = [row.split("|")[1] for row in text.splitlines() if row.startswith("| `")]
+    assert sorted(re.findall(r"`(\w+)`", " ".join(heads))) == sorted(found)
+    numbers = page.split("## What to expect\n")[1].split("\n## ")[0]
+    heads = [row.split("|")[1] for row in numbers.splitlines() if row.startswith("| `")]
+    assert re.findall(r"`(\w+)`", " ".join(heads)) == list(found["audience"])

@@ -1,5 +1,6 @@
 """The playbook: every stage has advice in both languages, and a brand's own takes its place."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from features.stages import load_stage_model, parse_stage_model, shipped_stage_m
 from serving.crowd.playbook import PlaybookSettings, load_playbook, shipped_text
 from serving.crowd.playbook_text import LANGUAGES, PARTS, parse_playbook
 from tests.scored_files import desk, some_pairs
-from tests.worlds import refusal, stagecast
+from tests.worlds import ROOT, refusal, stagecast
 
 OWN = """
 [aips.interest]
@@ -124,3 +125,10 @@ def test_a_model_without_advice_is_refused_with_the_way_out(tmp_path):
     config.write_text(config.read_text("utf-8") + '[stages]\nmodel = "mine.toml"\n', "utf-8")
     said = refusal("playbook", config)
     assert "nothing is said of none, seen of the stage model mine; write [mine.none]" in said
+
+
+def test_the_playbook_of_the_documentation_can_be_read_and_tells_of_every_key():
+    page = (ROOT / "docs" / "playbook.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"```toml\n(\[aips.*?)```", page, re.DOTALL)
+    (parts,) = parse_playbook(text, "docs")["aips"].values()
+    assert re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE) == list(parts)
