@@ -26,6 +26,11 @@ def mine(world: TrainedWorld, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def release(mine):
+    return mine.published()
+
+
+@pytest.fixture(scope="module")
 def data(mine):
     with mine.configuration.dataset.open(looked_at(mine.instant())) as data:
         yield data
@@ -36,8 +41,10 @@ def users(mine):
     return read_audience(mine.folder / "a.csv").users()
 
 
-def test_the_groups_of_a_pair_lead_from_the_typical_pair_to_its_forecast(data, mine, users):
-    found = pair_why(data, mine.published(), users[0], "b09", mine.instant(), 30)
+def test_the_groups_of_a_pair_lead_from_the_typical_pair_to_its_forecast(
+    data, mine, release, users
+):
+    found = pair_why(data, release, users[0], "b09", mine.instant(), 30)
     log_odds = np.log(found.typical / (1 - found.typical)) + sum(g.log_odds for g in found.groups)
     assert found.forecast == pytest.approx(1 / (1 + np.exp(-log_odds)))
     sizes = [abs(group.log_odds) for group in found.groups]
@@ -48,16 +55,18 @@ def test_the_groups_of_a_pair_lead_from_the_typical_pair_to_its_forecast(data, m
     assert found.receipt.stage > 0
 
 
-def test_the_forecast_that_is_explained_is_the_scored_one(data, mine, users):
-    found = pair_why(data, mine.published(), users[0], "b09", mine.instant(), 30)
+def test_the_forecast_that_is_explained_is_the_scored_one(data, mine, release, users):
+    found = pair_why(data, release, users[0], "b09", mine.instant(), 30)
     (line,) = [
         line for line in (mine.folder / "a.csv").read_text("utf-8").splitlines() if users[0] in line
     ]
     assert found.forecast == pytest.approx(float(line.split(",")[4]))
 
 
-def test_the_groups_of_an_audience_add_up_to_what_it_is_ahead_of_its_crowd(data, mine, users):
-    release, at = mine.published(), mine.instant()
+def test_the_groups_of_an_audience_add_up_to_what_it_is_ahead_of_its_crowd(
+    data, mine, release, users
+):
+    at = mine.instant()
     found = audience_why(data, release, users, "b09", at, 30)
     ahead = sum(group.log_odds for group in found.groups)
     assert ahead == pytest.approx(found.log_odds - found.crowd_log_odds)
@@ -72,14 +81,14 @@ def test_the_groups_of_an_audience_add_up_to_what_it_is_ahead_of_its_crowd(data,
     )
 
 
-def test_who_opted_out_is_asked_for_nothing(data, mine, users):
+def test_who_opted_out_is_asked_for_nothing(data, mine, release, users):
     out = frozenset(users[:5])
-    found = audience_why(data, mine.published(), users, "b09", mine.instant(), 30, out)
+    found = audience_why(data, release, users, "b09", mine.instant(), 30, out)
     assert found.users == 35
 
 
-def test_strangers_have_the_reasons_of_their_cell(data, mine):
-    release, at = mine.published(), mine.instant()
+def test_strangers_have_the_reasons_of_their_cell(data, mine, release):
+    at = mine.instant()
     unknown = pair_why(data, release, "a stranger", "b09", at, None)
     assert (unknown.status, unknown.receipt.stage, len(unknown.groups)) == ("unknown_user", 0, 1)
     assert unknown.horizon == release.brands.cycle()["b09"]
@@ -94,7 +103,7 @@ def test_the_command_tells_of_a_pair_and_what_to_do(mine, users):
     for text in ("to buy within 29 days", "The strongest single reasons", "What to do at"):
         assert text in done.out
     told = stagecast("why", mine.config, "--user", users[0], "--brand", "b09", "--json").json
-    assert set(told["playbook"]) == {told["stage"]}
+    assert told["playbook"]["own"] is False
     assert told["receipt"]["stage"] == told["stage"]
 
 
@@ -106,6 +115,13 @@ def test_the_command_tells_of_an_audience(mine):
     told = stagecast("why", mine.config, "--audience", mine.folder / "a.csv", "--json").json
     assert sum(told["stages"].values()) == 40
     assert set(told["playbook"]) == set(told["stages"])
+
+
+def test_who_opted_out_is_not_told_of(mine, users, tmp_path):
+    other = mine.copied_to(tmp_path / "w")
+    (other.folder / "opt_outs.txt").write_text(f"{users[0]}\n", encoding="utf-8")
+    said = refusal("why", other.config, "--user", users[0], "--brand", "b09")
+    assert "opted out, so nothing is forecast of them" in said
 
 
 @pytest.mark.parametrize(

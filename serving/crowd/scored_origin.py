@@ -1,6 +1,7 @@
 """Where a scored file comes from: the release that scored it, and the log that has gone on."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from features.brands import Brands
@@ -58,6 +59,10 @@ def is_by_champion(file: ScoredFile, releases: Path) -> bool:
 
 def days_behind(file: ScoredFile, dataset: Dataset) -> float:
     """Return how many days the log goes on after the file's instant; 0 where it does not."""
+    if dataset.events.path is not None:
+        # A cluster takes longer to start than DuckDB to read a file's end.
+        here = dataset.engine.model_copy(update={"name": "duckdb"})
+        dataset = replace(dataset, engine=here)
     with dataset.open(Span(since=file.as_of)) as data:
         end = log_end(data.engine, data.log.table)
     return max(end - file.as_of, 0) / MICROSECONDS_PER_DAY

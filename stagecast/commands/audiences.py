@@ -92,25 +92,18 @@ def audience(
     as_json: AsJson = False,
 ) -> None:
     """Choose users for a brand, and say what to expect of them; or hold a list to what came."""
+    from serving.crowd.audience_rules import audience_rules
+
     configuration = load_configuration(config)
     terminal = Terminal(as_json)
     if check is not None:
-        others = (brand, horizon, stage, min_probability, min_value, where, exclude, size)
-        if any(option is not None for option in (*others, threshold, budget, cost_per_user, out)):
-            raise ConfigError("audience: --check goes with --as-of and --salt-file only.")
+        others = [brand, horizon, stage, min_probability, min_value, where, exclude, size]
+        _refuse_beside_check([*others, threshold, budget, cost_per_user, out, hash_ids or None])
         check_audience(terminal, configuration, check, as_of, _salt_path(configuration, salt_file))
         return
     if brand is None or horizon is None:
         raise ConfigError("audience: give --brand and --horizon, or --check and a file.")
-    if as_of is not None:
-        raise ConfigError(
-            "--as-of goes with --check: an audience is of the newest scored file's instant. "
-            f"Score anew: stagecast score {config} --as-of {as_of}"
-        )
-    if salt_file is not None and not hash_ids:
-        raise ConfigError("--salt-file goes with --hash, or with --check.")
-    from serving.crowd.audience_rules import audience_rules
-
+    _refuse_without(as_of, salt_file if not hash_ids else None)
     rules = audience_rules(
         brand=brand,
         horizon=horizon,
@@ -125,6 +118,21 @@ def audience(
     )
     salt_path = _salt_path(configuration, salt_file) if hash_ids else None
     _choose(terminal, configuration, rules, exclude or [], out, salt_path)
+
+
+def _refuse_beside_check(options: Sequence[object]) -> None:
+    if any(option is not None for option in options):
+        raise ConfigError("audience: --check goes with --as-of and --salt-file only.")
+
+
+def _refuse_without(as_of: str | None, salt_file: Path | None) -> None:
+    if as_of is not None:
+        raise ConfigError(
+            "--as-of goes with --check: an audience is of the newest scored file's instant. "
+            f"Score anew: stagecast score CONFIG --as-of {as_of}"
+        )
+    if salt_file is not None:
+        raise ConfigError("--salt-file goes with --hash, or with --check.")
 
 
 def _attribute(text: str) -> tuple[str, str]:

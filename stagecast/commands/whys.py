@@ -45,34 +45,48 @@ def why(
 ) -> None:
     """Say why a pair, or an audience, is likely to buy, where it stands, and what to do for it."""
     from serving.crowd.audience_saved import read_audience
-    from serving.crowd.playbook import load_playbook
     from stagecast.releases import find_release
 
     if (user is None or brand is None) if audience is None else (user or brand or as_of or horizon):
         raise ConfigError("why: give --user and --brand, or --audience and a file alone.")
     configuration = load_configuration(config)
     terminal = Terminal(as_json)
-    saved = None if audience is None else read_audience(audience, "--audience")
-    name = saved.release if saved and release == "champion" else release
-    found = find_release(configuration, name)
-    if horizon is not None and not 1 <= horizon <= found.max_horizon:
+    if audience is not None:
+        saved = read_audience(audience, "--audience")
+        name = saved.release if release == "champion" else release
+        found = find_release(configuration, name)
+        whole = _audience(terminal, configuration, found, saved)
+        book = _book(terminal, configuration, found)
+        _tell_audience(terminal, saved, whole, (found, book), language)
+        return
+    found = find_release(configuration, release)
+    instant = None if as_of is None else configuration.instant(as_of)
+    pair = _pair(terminal, configuration, found, (str(user), str(brand)), instant, horizon)
+    _tell_pair(terminal, configuration, pair, _book(terminal, configuration, found), language)
+
+
+def _book(terminal: Terminal, configuration: Configuration, release: "Release") -> "Playbook":
+    from serving.crowd.playbook import load_playbook
+
+    book, model = (
+        load_playbook(configuration.settings.playbook, configuration.folder),
+        release.stages,
+    )
+    if silent := book.silent(model):
+        terminal.note([f"the playbook says nothing of {', '.join(silent)} of {model.name}"])
+    return book
+
+
+def _opted_out(configuration: Configuration) -> frozenset[str]:
+    from serving.opt_outs import OptOuts
+
+    return OptOuts(configuration.folder / configuration.settings.privacy.opt_outs).ids()
+
+
+def _check_horizon(horizon: int, release: "Release") -> None:
+    if not 1 <= horizon <= release.max_horizon:
         raise ConfigError(
-            f"--horizon: {horizon}; the release answers 1 to {found.max_horizon} days."
-        )
-    book = load_playbook(configuration.settings.playbook, configuration.folder)
-    if silent := book.silent(found.stages):
-        terminal.note([f"the playbook says nothing of {', '.join(silent)} of {found.stages.name}"])
-    if saved is None:
-        instant = None if as_of is None else configuration.instant(as_of)
-        pair = _pair(terminal, configuration, found, (str(user), str(brand)), instant, horizon)
-        _tell_pair(terminal, configuration, pair, book, language)
-    else:
-        _tell_audience(
-            terminal,
-            saved,
-            _audience(terminal, configuration, found, saved),
-            (found, book),
-            language,
+            f"--horizon: {horizon}; the release answers 1 to {release.max_horizon} days."
         )
 
 
@@ -88,6 +102,10 @@ def _pair(
     from models.batch import looked_at, said_of
     from serving.crowd.why_pair import pair_why
 
+    if horizon is not None:
+        _check_horizon(horizon, release)
+    if pair[0] in _opted_out(configuration):
+        raise ConfigError(f"--user: {pair[0]!r} opted out, so nothing is forecast of them.")
     span = None if as_of is None else looked_at(as_of)
     with (
         terminal.progress("Reading the event log"),
@@ -104,15 +122,14 @@ def _audience(
 ) -> "AudienceWhy":
     from models.batch import looked_at, said_of
     from serving.crowd.why_audience import audience_why
-    from serving.opt_outs import OptOuts
 
     if saved.hashed:
         raise ConfigError(
             f"--audience: the ids of {saved.path} are hashed, and reasons are of users; write that "
             "audience without --hash."
         )
-    opt_outs = OptOuts(configuration.folder / configuration.settings.privacy.opt_outs)
-    opted_out = opt_outs.ids()
+    _check_horizon(saved.horizon, release)
+    opted_out = _opted_out(configuration)
     with (
         terminal.progress("Reading the event log"),
         configuration.dataset.open(looked_at(saved.as_of)) as data,
