@@ -9,8 +9,10 @@ import pytest
 
 from features.errors import ConfigError
 from serving.crowd.scored import newest_scored, read_scored
+from serving.crowd.scored_origin import days_behind
 from serving.crowd.scored_pairs import open_scored
-from tests.scored_files import AS_OF, DAY, STAGES, desk, some_pairs, write_scored
+from stagecast.configuration import load_configuration
+from tests.scored_files import AS_OF, DAY, STAGES, desk, event, some_pairs, write_scored
 from tests.worlds import TrainedWorld, stagecast
 
 
@@ -131,6 +133,28 @@ def test_attributes_are_those_of_the_files_instant(tmp_path):
         assert scored.users is not None
         found = scored.ask("SELECT user_id, user_grade FROM described ORDER BY ALL").fetchall()
     assert found == [("u000", 2.0), ("u001", 9.0)]
+
+
+@pytest.mark.parametrize("form", ["instants", "clocks", "texts", "dates", "csv"])
+def test_how_far_the_log_goes_on_is_seen_in_every_form_of_it(tmp_path, form):
+    configuration = desk(tmp_path, some_pairs(), [event("u000", "b1", "search", 9.5)])
+    path, file = tmp_path / "events.parquet", newest_scored(tmp_path / "scores")[0]
+    log = pd.read_parquet(path)
+    at = log.occurred_at.dt.tz_convert("UTC")
+    log["occurred_at"] = {
+        "instants": at,
+        "clocks": at.dt.tz_localize(None),
+        "texts": at.dt.strftime("%Y-%m-%d %H:%M:%S"),
+        "dates": at.dt.date,
+        "csv": at.dt.strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }[form]
+    if form == "csv":
+        log.to_csv(tmp_path / "events.csv", index=False)
+        text = configuration.path.read_text("utf-8").replace("events.parquet", "events.csv")
+        configuration.path.write_text(text, "utf-8")
+    else:
+        log.to_parquet(path, index=False)
+    assert days_behind(file, load_configuration(configuration.path).dataset) == 10
 
 
 def test_what_score_writes_is_the_newest_scored_file(world: TrainedWorld, tmp_path):

@@ -25,7 +25,7 @@ class Salt:
     Examples
     --------
     >>> Salt("00" * 32).hash("u1")[:16]
-    '3a1ed2bf0ecd4a8f'
+    'ecb8a2ea47fae2c7'
     """
 
     text: str

@@ -1,13 +1,19 @@
 """Where a scored file comes from: the release that scored it, and the log that has gone on."""
 
 import json
-from dataclasses import replace
+from datetime import date
 from pathlib import Path
+
+import duckdb
+import pyarrow as pa
 
 from features.brands import Brands
 from features.dataset import Dataset
+from features.engine import Engine, open_engine
 from features.errors import StageModelError
 from features.events import log_end
+from features.instants import read_instant
+from features.sources import Origin, read_origin
 from features.spans import Span
 from features.stages import StageModel, parse_stage_model
 from features.vocabulary import MICROSECONDS_PER_DAY
@@ -58,11 +64,38 @@ def is_by_champion(file: ScoredFile, releases: Path) -> bool:
 
 
 def days_behind(file: ScoredFile, dataset: Dataset) -> float:
-    """Return how many days the log goes on after the file's instant; 0 where it does not."""
-    if dataset.events.path is not None:
-        # A cluster takes longer to start than DuckDB to read a file's end.
+    """Return how many days the log goes on after the file's instant; 0 where it does not.
+
+    The log is not read and checked for it, where its newest instant can be seen without.
+    """
+    if dataset.events.path is None:
+        with dataset.open(Span(since=file.as_of)) as data:
+            end = log_end(data.engine, data.log.table)
+    else:
+        # A cluster takes longer to start than DuckDB to look at a file's end.
         here = dataset.engine.model_copy(update={"name": "duckdb"})
-        dataset = replace(dataset, engine=here)
-    with dataset.open(Span(since=file.as_of)) as data:
-        end = log_end(data.engine, data.log.table)
+        with open_engine(here, dataset.events.time_zone) as engine:
+            newest = pa.table({"occurred_at": pa.array([_newest(engine, dataset)], pa.int64())})
+            end = log_end(engine, engine.load(newest))
     return max(end - file.as_of, 0) / MICROSECONDS_PER_DAY
+
+
+def _newest(engine: Engine, dataset: Dataset) -> int | None:
+    """Return the log's newest instant in microseconds; None where it cannot be told."""
+    events = dataset.events
+    source = read_origin(
+        engine, Origin("[events] path", dataset.folder / str(events.path), events.table)
+    )
+    at = events.columns.get("occurred_at", "occurred_at")
+    if at not in source.columns:
+        return None
+    try:
+        found = source[at].max().to_pyarrow().as_py()
+        return None if found is None else read_instant(_text(found), events.time_zone)
+    except (ValueError, OverflowError, duckdb.Error):
+        # The commands that read the log say what is wrong with it.
+        return None
+
+
+def _text(found: object) -> str:
+    return found.isoformat() if isinstance(found, date) else str(found)
