@@ -103,7 +103,7 @@ def slow_tiers(pairs):
     total = sum(row["p"] for row in rows)
     for row in rows:
         for share in (0.5, 0.8):
-            if before < share * total - 1e-9:
+            if before < share * total * (1 - 1e-9):
                 edges[share] = row["p"]
         before += row["p"]
     return edges[0.5], edges[0.8]
@@ -182,6 +182,19 @@ def test_tiers_are_those_of_the_whole_crowd_and_add_up(scored, pairs, crowd):
     # A narrower audience moves nobody to another tier.
     few = chosen(scored, crowd, audience_rules(brand="b1", horizon=30, size=3))
     assert rows_of(scored, few) == rows_of(scored, choice)[:3]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_tiers_begin_where_a_slow_second_way_says(tmp_path, seed):
+    pairs = some_pairs(90, seed)
+    if seed == 3:
+        # All in one bucket, and no two alike.
+        pairs = pairs.assign(p=np.linspace(1e-7, 1e-5, len(pairs)))
+    configuration = desk(tmp_path, pairs)
+    file, _ = newest_scored(tmp_path / "scores")
+    with open_scored(file, configuration.dataset, None, OUT) as opened:
+        found = crowd_of(opened, "b1", 7, AIPS)
+    assert (found.core_from, found.likely_from) == slow_tiers(pairs)
 
 
 def test_who_opted_out_is_in_no_list_and_in_no_number(scored, pairs, crowd):

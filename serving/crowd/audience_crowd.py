@@ -1,6 +1,6 @@
 """The crowd of a brand: all its scored users, how many will buy, and where the tiers lie."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,8 +13,11 @@ __all__ = ["TIERS", "TIER_RULE", "Crowd", "crowd_of", "rows_sql", "stage_before_
 TIERS: Final = ("core", "likely", "general")
 """The reverse funnel: advertise to the core first, then to the likely, then to the general."""
 
-_CORE: Final = 0.5
-_LIKELY: Final = 0.8
+_CORE: Final = 5
+_LIKELY: Final = 8
+"""Up to how many tenths of the expected buyers the tiers reach."""
+
+_BUCKETS: Final = 2**16
 
 TIER_RULE: Final = (
     "core: the likeliest users of the brand's crowd who together hold half of its expected buyers; "
@@ -117,12 +120,30 @@ def _edges(pairs: ScoredPairs, rows: str, brand: str) -> tuple[float | None, flo
 
     The user on whom the half falls is of the core, and so is whoever is as likely.
     """
-    core, likely = pairs.ask(
-        f"""SELECT min(p) FILTER (WHERE before < {_CORE} * whole),
-            min(p) FILTER (WHERE before < {_LIKELY} * whole)
-        FROM (SELECT p, sum(w) OVER () AS whole, sum(w) OVER
-                (ORDER BY p DESC ROWS UNBOUNDED PRECEDING) - w AS before
-            FROM (SELECT p, (p * {UNIT})::HUGEINT AS w FROM ({rows})))""",
+    # Only the users of two of many buckets are put in order: that is most of the time saved.
+    binned = f"SELECT p, (p * {UNIT})::HUGEINT AS w, floor(p * {_BUCKETS})::INT AS bucket "
+    binned += f"FROM ({rows})"
+    masses = pairs.ask(
+        f"SELECT bucket, sum(w)::HUGEINT FROM ({binned}) GROUP BY bucket ORDER BY bucket DESC",
         brand=brand,
-    ).fetchall()[0]
+    ).fetchall()
+    core, likely = (_edge(pairs, binned, brand, masses, tenths) for tenths in (_CORE, _LIKELY))
     return core, likely
+
+
+def _edge(
+    pairs: ScoredPairs, binned: str, brand: str, masses: Sequence[tuple[int, int]], tenths: int
+) -> float | None:
+    """Return the smallest probability before whose users less than some tenths of all lie."""
+    whole, before = sum(mass for _, mass in masses), 0
+    for bucket, mass in masses:
+        if whole and 10 * (before + mass) >= tenths * whole:
+            found: float = pairs.ask(
+                f"""SELECT min(p) FILTER (WHERE 10 * ({before}::HUGEINT + ahead) < {tenths * whole})
+                FROM (SELECT p, sum(w) OVER (ORDER BY p DESC ROWS UNBOUNDED PRECEDING) - w AS ahead
+                    FROM ({binned}) WHERE bucket = {bucket})""",
+                brand=brand,
+            ).fetchall()[0][0]
+            return found
+        before += mass
+    return None
