@@ -103,9 +103,8 @@ def _conditions(
         found[f"with an expected value from {rules.min_value:g}"] = "value >= $min_value"
         values["min_value"] = rules.min_value
     for place, (name, (column, given)) in enumerate(_attributes(pairs, rules).items()):
-        found[f"whose {name} is {' or '.join(map(_written, given))}"] = (
-            f"user IN (SELECT user_id FROM described WHERE list_contains($where_{place}, {column}))"
-        )
+        wanted = f"SELECT user_id FROM described WHERE list_contains($where_{place}, {column})"
+        found[f"whose {name} is {' or '.join(map(_written, given))}"] = f"user IN ({wanted})"
         values[f"where_{place}"] = given
     if excludes:
         found["who are in no excluded list"] = "user NOT IN (SELECT user FROM excluded)"
