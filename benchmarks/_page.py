@@ -19,6 +19,7 @@ _PARTS: Final = (
     "ablation",
     "feature_build",
     "batch_scoring",
+    "audiences",
     "kernel",
     "trees",
     "service",

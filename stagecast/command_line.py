@@ -5,7 +5,19 @@ import sys
 import typer
 
 from features.errors import StagecastError
-from stagecast.commands import answers, data, diagnosis, keys, reasons, retraining, runs, stages
+from stagecast.commands import (
+    answers,
+    audiences,
+    data,
+    diagnosis,
+    keys,
+    playbooks,
+    reasons,
+    retraining,
+    runs,
+    stages,
+    whys,
+)
 
 __all__ = ["app", "main"]
 
@@ -33,6 +45,9 @@ app.command()(runs.rollback)
 app.command()(retraining.compare)
 app.command()(retraining.retrain)
 app.command()(answers.score)
+app.command()(audiences.audience)
+app.command()(whys.why)
+app.command()(playbooks.playbook)
 app.command()(answers.ingest)
 app.command()(answers.serve)
 app.add_typer(keys.app, name="keys")

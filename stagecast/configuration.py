@@ -23,6 +23,7 @@ from features.instants import datetime_of, read_instant
 from models.horizons import ForecastSettings
 from models.release import ReleasesSettings
 from serving.batch import ScoresSettings
+from serving.crowd.playbook import PlaybookSettings
 from serving.settings import PrivacySettings, ServiceSettings, ServingSettings
 from serving.store_settings import StoreSettings, shown_url
 from training.track import TrackingSettings
@@ -51,6 +52,7 @@ class Settings(BaseModel):
     store: StoreSettings = StoreSettings()
     serving: ServingSettings = ServingSettings()
     privacy: PrivacySettings = PrivacySettings()
+    playbook: PlaybookSettings = PlaybookSettings()
 
 
 @dataclass(frozen=True)

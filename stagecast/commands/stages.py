@@ -9,12 +9,11 @@ from zoneinfo import ZoneInfo
 import typer
 
 from features.brands import Brands
-from features.dataset import OpenDataset
 from features.errors import EventLogError
 from features.instants import datetime_of
 from features.receipt_words import kind_words
 from features.receipts import Event, Evidence, PairMoment, Receipt, StageReceipt, stage_receipt
-from features.vocabulary import KINDS
+from serving.crowd.why_receipt import events_of
 from stagecast.commands.options import AsJson, Config, MaybeAsOf
 from stagecast.configuration import Configuration, load_configuration
 from stagecast.terminal import Terminal
@@ -49,7 +48,7 @@ def explain_stage(
     with terminal.progress("Reading the event log"), configuration.dataset.open() as data:
         instant = log_end(data.engine, data.log.table) if asked is None else asked
         brands = data.brands(instant)
-        events = _events_of(data, brands, user, instant)
+        events = events_of(data, brands, user, instant)
         said = data.said
     local = _local(configuration)
     if not events:
@@ -78,20 +77,6 @@ def _moment(brands: Brands, brand: str, as_of: int) -> PairMoment:
         hint = f"; there is {close[0]!r}, for example" if close else ""
         raise EventLogError(f"--brand: {brand!r} is not known before --as-of{hint}.")
     return PairMoment(brand, brands.category()[brand], brands.cycle()[brand], as_of)
-
-
-def _events_of(data: OpenDataset, brands: Brands, user: str, before: int) -> list[Event]:
-    """Return the user's events before an instant, each in its own category, else its brand's."""
-    table = data.log.table
-    mine = table.filter(table.user_id == user, table.occurred_at < before)
-    rows = mine.select(
-        "occurred_at", "kind", "brand_id", "category_id", "local_day", "channel"
-    ).to_pyarrow()
-    category = brands.category()
-    return [
-        Event(at, KINDS[kind], brand, own or category.get(brand), day, channel)
-        for at, kind, brand, own, day, channel in zip(*rows.to_pydict().values(), strict=True)
-    ]
 
 
 def _local(configuration: Configuration) -> Local:
