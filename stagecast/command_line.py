@@ -5,7 +5,17 @@ import sys
 import typer
 
 from features.errors import StagecastError
-from stagecast.commands import answers, data, diagnosis, keys, reasons, retraining, runs, stages
+from stagecast.commands import (
+    answers,
+    cycles,
+    data,
+    diagnosis,
+    keys,
+    reasons,
+    retraining,
+    runs,
+    stages,
+)
 
 __all__ = ["app", "main"]
 
@@ -26,6 +36,7 @@ app.command("explain-stage")(stages.explain_stage)
 app.command()(reasons.explain)
 app.command("compare-stages")(stages.compare_stages)
 app.command()(diagnosis.doctor)
+app.command()(cycles.cycles)
 app.command()(runs.train)
 app.command()(runs.evaluate)
 app.command()(runs.promote)
