@@ -151,7 +151,8 @@ def first_reached(
     found = {level: np.full(n, -1, dtype=np.int64) for level in levels}
     if not levels or not n:
         return found, 1
-    turns = [_turns(events, pairs, model.stages[level - 1]) for level in levels]
+    # Some rules of a higher stage may hold without those of a lower one.
+    turns = [_turns(events, pairs, stage) for stage in model.stages[levels[0] - 1 :]]
     moments = engine.keep(_union(turns).distinct(), "moments")
     every = -(-int(moments.count().to_pyarrow().as_py()) // most_moments) or 1
     followed = pairs.filter(pairs.user % every == 0)

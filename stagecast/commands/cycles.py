@@ -1,7 +1,7 @@
 """The command `cycles`: how long a category's buyers take to decide, by the log."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from serving.crowd.decision_cycles_table import WrittenCycles
 
 __all__ = ["cycles"]
+
+_MOST_CATEGORIES: Final = 12
+"""So many are shown to people, those with most buyers; programs get all."""
 
 
 def cycles(
@@ -52,11 +55,11 @@ def cycles(
 
 
 def _show(terminal: Terminal, found: "DecisionCycles", day: str) -> None:
-    limits = found.observation
+    limits, shown = found.observation, _most_bought(found)
     terminal.table(
         f"Days until 80 % of the eventual buyers have bought, before {day}",
         ["category", "cycle", "from", "had", "buyers", *found.beginnings],
-        [_row(one, found.beginnings) for one in found.categories],
+        [_row(one, found.beginnings) for one in shown],
     )
     sampled = f"; stages of one user in {found.followed}" if found.followed > 1 else ""
     terminal.say(
@@ -68,10 +71,17 @@ def _show(terminal: Terminal, found: "DecisionCycles", day: str) -> None:
         "",
     )
     terminal.table(
-        "Days from the first contact to the purchase, of eventual buyers",
+        "Days from the first contact",
         ["category", "50 %", "80 %", "90 %", "pairs", "eventual"],
-        [_contact_row(one) for one in found.categories],
+        [_contact_row(one) for one in shown],
     )
+    left = len(found.categories) - len(shown)
+    terminal.say(*[f"and {left:,} more categories; --json has all"] * bool(left))
+
+
+def _most_bought(found: "DecisionCycles") -> "list[CategoryCycle]":
+    chosen = sorted(found.categories, key=lambda one: -one.decisions["contact"].buyers)
+    return sorted(chosen[:_MOST_CATEGORIES], key=lambda one: one.category)
 
 
 def _row(one: "CategoryCycle", beginnings: Sequence[str]) -> list[str]:
