@@ -13,6 +13,7 @@ from stagecast.commands import (
     keys,
     reasons,
     retraining,
+    roi,
     runs,
     stages,
 )
@@ -43,6 +44,7 @@ app.command()(runs.promote)
 app.command()(runs.rollback)
 app.command()(retraining.compare)
 app.command()(retraining.retrain)
+app.command()(roi.roi)
 app.command()(answers.score)
 app.command()(answers.ingest)
 app.command()(answers.serve)
