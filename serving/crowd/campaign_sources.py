@@ -60,7 +60,7 @@ def campaign_of_log(
 
 
 def _maybe_older(data: OpenDataset, name: str, begun: int) -> tuple[str, ...]:
-    first = data.log.table.occurred_at.min().to_pyarrow().as_py()
+    first = int(data.log.table.occurred_at.min().to_pyarrow().as_py())
     early = begun < first + MICROSECONDS_PER_DAY
     return (
         f"{name} was there on the log's first day and may have begun before; what was touched and "

@@ -23,7 +23,7 @@ from features.vocabulary import MICROSECONDS_PER_DAY
 from models.release import Release
 from serving.crowd.campaign import Campaign, Texts
 from serving.crowd.roi_forecast import Expected, expected_after, interval_of
-from serving.crowd.roi_sales import OrderFacts, Sales, order_facts, sales_after
+from serving.crowd.roi_sales import BuyerFacts, Sales, buyer_facts, sales_after
 
 __all__ = ["BreakEven", "CampaignReturn", "GroupReturn", "Outlook", "campaign_return", "usable"]
 
@@ -107,7 +107,7 @@ class GroupReturn:
             "over": self.over,
             "sales": self.sales,
             "buyers": self.buyers,
-            "orders": self.orders,
+            "orders": self.buyers,
             "forecast": self.forecast and self.forecast._asdict(),
             "expected_buyers": self.expected_buyers,
             "cost": self.cost,
@@ -170,7 +170,7 @@ class _Facts:
     campaign: Campaign
     sales: Sales
     expected: Expected
-    orders: OrderFacts | None
+    buyers: BuyerFacts | None
     age: Floats
     horizon: int
 
@@ -179,7 +179,7 @@ class _Facts:
         sales = self.sales.of(rows)
         sold, buyers, orders = sales.within(self.horizon)
         bought = np.isin(np.arange(len(rows)), sales.pair[sales.is_order])
-        observed, facts = sales.by_age(self.horizon), self.orders
+        observed, facts = sales.by_age(self.horizon), self.buyers
         whole = bool(rows.all())
         costs = self.campaign.costs
         forecast, coming = None, np.zeros(self.horizon + 1)
@@ -240,7 +240,7 @@ def campaign_return(
     else:
         moments = table.append_column("as_of", pa.array(np.full(len(campaign), as_of)))
         expected = expected_after(data, release, moments, x)
-    facts = order_facts(data, campaign.brand_ids, as_of) if data.log.has_values else None
+    facts = buyer_facts(data, campaign.brand_ids, as_of, x) if data.log.has_values else None
     if release is not None and release.model.value is None:
         facts = None
     sales = sales_after(data, table, as_of)
@@ -288,7 +288,7 @@ def _stage_at_touch(data: OpenDataset, touched: pa.Table, as_of: int) -> Texts:
     return np.asarray(model.names, dtype=object)[stage]
 
 
-def _said(data: OpenDataset, facts: OrderFacts | None, sales: Sales) -> Iterator[str]:
+def _said(data: OpenDataset, facts: BuyerFacts | None, sales: Sales) -> Iterator[str]:
     if facts is None:
         yield "sales cannot be told: the log, or the release, has no values; buyers can"
     elif sales.without_value:

@@ -19,7 +19,7 @@ from features.vocabulary import MICROSECONDS_PER_DAY
 from models.release import Release
 from serving.crowd.campaign import Campaign
 from serving.crowd.roi_forecast import CALIBRATION_SD, expected_after, interval_of
-from serving.crowd.roi_sales import order_facts, sales_after
+from serving.crowd.roi_sales import buyer_facts, sales_after
 
 __all__ = ["AFTER_DAYS", "HORIZONS", "BacktestRow", "backtest", "coverage"]
 
@@ -137,7 +137,7 @@ def _rows(
             rows = own.age < x
             came = float(own.amount[rows].sum())
             so_far = float(own.amount[rows & (own.at < asked)].sum())
-            facts = order_facts(data, campaign.brand_ids, asked)
+            facts = buyer_facts(data, campaign.brand_ids, asked, x)
             if facts is None:
                 continue
             coming = float(expected[number == place].sum()) * facts.kept

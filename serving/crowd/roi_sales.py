@@ -12,7 +12,7 @@ from features.aggregates import LOOKBACK_DAYS, VALUE_UNIT
 from features.dataset import OpenDataset
 from features.vocabulary import KIND_CODE, MICROSECONDS_PER_DAY
 
-__all__ = ["OrderFacts", "Sales", "order_facts", "sales_after"]
+__all__ = ["BuyerFacts", "Sales", "buyer_facts", "sales_after"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -20,7 +20,7 @@ Bools = npt.NDArray[np.bool_]
 
 _BOUGHT: Final = KIND_CODE["purchase"]
 _REFUNDED: Final = KIND_CODE["refund"]
-_FEWEST_ORDERS: Final = 30
+_FEWEST_SPANS: Final = 30
 
 
 @dataclass(frozen=True)
@@ -130,44 +130,54 @@ def _sales(found: pa.Table) -> Sales:
 
 
 @dataclass(frozen=True)
-class OrderFacts:
-    """What orders were like in the year before an instant.
+class BuyerFacts:
+    """What a pair that buys spends in a span of days, as it was in the year before an instant.
 
     Attributes
     ----------
-    spread : E[amount^2] / E[amount], of orders: the variance of a sum of amounts, over the sum.
+    mean : the mean amount in a span in which the pair bought.
+    spread : E[amount^2] / E[amount]: the variance of a sum of such amounts that come by
+        themselves, over the sum.
     kept : the share of sales that is not given back.
     """
 
+    mean: float
     spread: float
     kept: float
 
 
-def order_facts(data: OpenDataset, brands: Sequence[str], as_of: int) -> OrderFacts | None:
-    """Return the facts of these brands; of all brands, where they had fewer than 30 orders.
+def buyer_facts(
+    data: OpenDataset, brands: Sequence[str], as_of: int, days: int
+) -> BuyerFacts | None:
+    """Return the facts of these brands in spans of `days`, counted back from `as_of`.
 
-    None where nothing was sold with a value.
+    Of all brands, where fewer than 30 such spans have a purchase; None where nothing was sold
+    with a value.
     """
     table = data.log.table
     since = as_of - LOOKBACK_DAYS * MICROSECONDS_PER_DAY
     seen = table.filter(
         table.kind.isin([_BOUGHT, _REFUNDED]), table.occurred_at < as_of, table.occurred_at >= since
     )
+    span = (as_of - 1 - seen.occurred_at) // (days * MICROSECONDS_PER_DAY)
+    seen = seen.mutate(span=span, amount=seen.value_micros.cast("float64") / VALUE_UNIT)
     own = _facts_of(seen.filter(seen.brand_id.isin(list(brands))))
     return own or _facts_of(seen, 1)
 
 
-def _facts_of(rows: Any, fewest: int = _FEWEST_ORDERS) -> OrderFacts | None:
+def _facts_of(rows: Any, fewest: int = _FEWEST_SPANS) -> BuyerFacts | None:
     bought = rows.kind == _BOUGHT
-    amount = rows.value_micros.cast("float64") / VALUE_UNIT
-    facts = rows.aggregate(
-        n=amount.count(where=bought),
-        sold=amount.sum(where=bought),
-        squares=(amount * amount).sum(where=bought),
-        back=amount.sum(where=~bought),
+    spans = rows.group_by("user_id", "brand_id", "span").aggregate(
+        sold=rows.amount.sum(where=bought), back=rows.amount.sum(where=~bought)
+    )
+    facts = spans.aggregate(
+        n=(spans.sold > 0).sum(),
+        sold=spans.sold.sum(),
+        squares=(spans.sold * spans.sold).sum(),
+        back=spans.back.sum(),
     )
     (row,) = facts.to_pyarrow().to_pylist()
-    if row["n"] < fewest or not row["sold"] or row["sold"] <= 0:
+    if (row["n"] or 0) < fewest or not row["sold"] > 0:
         return None
-    back = max(float(row["back"] or 0.0), 0.0)
-    return OrderFacts(row["squares"] / row["sold"], max(1.0 - back / row["sold"], 0.0))
+    kept = 1.0 - max(float(row["back"] or 0.0), 0.0) / row["sold"]
+    return BuyerFacts(row["sold"] / row["n"], row["squares"] / row["sold"], max(kept, 0.0))
