@@ -160,7 +160,7 @@ def test_few_unknown_users_are_counted(config, tmp_path):
 
 
 def test_an_unknown_campaign_is_named_with_those_that_there_are(config, tmp_path, log):
-    assert "'c9' is not in the log; it has c" in refusal("roi", config, "--campaign", "c9")
+    assert "'c9' touches nobody in the log; it has c" in refusal("roi", config, "--campaign", "c9")
     log.drop(columns="campaign_id").to_parquet(tmp_path / "events.parquet", index=False)
     plain = tmp_path / "stagecast.toml"
     plain.write_text(config.read_text(), encoding="utf-8")

@@ -6,8 +6,8 @@ import pyarrow as pa
 import pytest
 from scipy import stats
 
-from serving.crowd.roi import GroupReturn
 from serving.crowd.roi_forecast import _between, interval_of
+from serving.crowd.roi_groups import GroupReturn
 from serving.crowd.roi_holdout import welch
 from serving.crowd.roi_sales import BuyerFacts, buyer_facts, sales_after
 from stagecast.configuration import load_configuration
@@ -193,7 +193,9 @@ def test_what_is_still_to_come_is_what_score_says_of_the_days_that_remain(world,
     )  # fmt: skip
     scores = pd.read_parquet(tmp_path / "scores.parquet").merge(asked, on=["user_id", "brand_id"])
     left = 10 - scores.ago
-    value = sum(row[f"expected_value_{x}d"] for (_, row), x in zip(scores.iterrows(), left))
+    value = sum(
+        row[f"expected_value_{x}d"] for (_, row), x in zip(scores.iterrows(), left, strict=True)
+    )
     with world.configuration.dataset.open() as data:
         kept = buyer_facts(data, ["b01"], world.instant(), 10).kept
     whole = found["all"]
@@ -224,7 +226,7 @@ def test_where_x_is_over_for_all_nothing_is_forecast(world, pairs, tmp_path):
     found = roi(world, path, "--horizon", 30, "--release", "no such release")
     assert found["release"] is None
     whole = found["all"]
-    assert whole["forecast"] == {name: whole["sales"] for name in ("value", "low", "high")}
+    assert whole["forecast"] == dict.fromkeys(("value", "low", "high"), whole["sales"])
 
 
 def test_the_future_changes_nothing(world, pairs, tmp_path):

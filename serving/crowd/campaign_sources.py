@@ -53,7 +53,9 @@ def campaign_of_log(
     touches = _touches_of_log(data)
     rows = touches.filter(touches.campaign_id == name).drop("campaign_id").to_pyarrow()
     if not rows.num_rows:
-        raise EventLogError(f"--campaign: {name!r} is not in the log; {_known(data, as_of)}.")
+        raise EventLogError(
+            f"--campaign: {name!r} touches nobody in the log; {_known(data, as_of)}."
+        )
     where = "give --cost, or --touches with a column cost"
     said = _maybe_older(data, name, min(rows["touched_at"].to_pylist()))
     return build_campaign(name, rows, as_of, opted_out, total_cost, where, said)

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 from features.brands import Brands
 from features.dataset import OpenDataset
 from features.errors import EventLogError
+from features.events import log_end
 from features.instants import datetime_of
 from features.stage_rules import StageModel
 from features.vocabulary import MICROSECONDS_PER_DAY
@@ -135,7 +136,8 @@ def decision_cycles(
 ) -> DecisionCycles:
     """Return the decision cycles as the log tells them before `as_of` (microseconds).
 
-    Orders of the last `settle_days` may still arrive, so waits are followed up to there.
+    Orders of the last `settle_days` may still arrive, so waits are followed up to there, and no
+    further than the log goes.
 
     Parameters
     ----------
@@ -147,11 +149,13 @@ def decision_cycles(
     EventLogError
         Where there is no event before `as_of`.
     """
-    settled = data.dataset.events.settle_days * MICROSECONDS_PER_DAY
-    known_to, events = as_of - settled, data.log.before(as_of).table
+    events = data.log.before(as_of).table
     first = events.occurred_at.min().to_pyarrow().as_py()
     if first is None:
         raise EventLogError("--as-of: the log has no event before it; choose a later day.")
+    settled = data.dataset.events.settle_days * MICROSECONDS_PER_DAY
+    # Days after the log's last event are not days without a purchase.
+    known_to = min(as_of, log_end(data.engine, events)) - settled
     observation = observation_of((known_to - first) / MICROSECONDS_PER_DAY)
     since = first + observation.wash_in * MICROSECONDS_PER_DAY
     brands, (model, _) = data.brands(as_of), data.dataset.stage_model()

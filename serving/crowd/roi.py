@@ -7,7 +7,7 @@ because of it: `serving.crowd.roi_holdout` compares with users whom nobody touch
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ import pyarrow as pa
 from features.context import Context
 from features.dataset import OpenDataset
 from features.errors import ConfigError, ReleaseError
+from features.events import log_end
 from features.instants import datetime_of
 from features.offline import moment_values
 from features.view import View
@@ -23,98 +24,13 @@ from features.vocabulary import MICROSECONDS_PER_DAY
 from models.release import Release
 from serving.crowd.campaign import Campaign, Texts
 from serving.crowd.roi_forecast import Expected, expected_after, interval_of
+from serving.crowd.roi_groups import GroupReturn, Outlook
 from serving.crowd.roi_sales import BuyerFacts, Sales, buyer_facts, sales_after
 
-__all__ = ["BreakEven", "CampaignReturn", "GroupReturn", "Outlook", "campaign_return", "usable"]
+__all__ = ["CampaignReturn", "campaign_return", "usable"]
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
-
-
-class Outlook(NamedTuple):
-    """An amount at T+x: what is expected, and the interval of 95 %."""
-
-    value: float
-    low: float
-    high: float
-
-
-class BreakEven(NamedTuple):
-    """The first k at which the sales by T+k reach the cost; observed already, or expected."""
-
-    day: int
-    observed: bool
-
-
-@dataclass(frozen=True)
-class GroupReturn:
-    """The return of some of a campaign's pairs.
-
-    Attributes
-    ----------
-    over : pairs whose x is over.
-    sales, buyers, orders : by T+x of each pair, as far as it is known; a user counts as a buyer
-        once for each brand. `sales` is None where the log has no values.
-    forecast : the sales by T+x; `expected_buyers` likewise.
-    cost : None where it is not known for this group.
-    path : (x + 1,) the sales by T+k, observed and expected; `observed` without the expected.
-    """
-
-    name: str
-    pairs: int
-    over: int
-    sales: float | None
-    buyers: int
-    orders: int
-    forecast: Outlook | None
-    expected_buyers: float
-    cost: float | None
-    path: Floats
-    observed: Floats
-
-    @property
-    def roi(self) -> Outlook | None:
-        """(sales - cost) / cost by T+x; None where the cost or the sales are not known."""
-        if not self.cost or self.forecast is None:
-            return None
-        cost = self.cost
-        return Outlook(*((amount - cost) / cost for amount in self.forecast))
-
-    @property
-    def roi_so_far(self) -> float | None:
-        """The same of what is sold so far."""
-        if not self.cost or self.sales is None:
-            return None
-        return (self.sales - self.cost) / self.cost
-
-    @property
-    def break_even(self) -> BreakEven | None:
-        """When the cost is back; None where it is not by T+x, or is not known."""
-        if not self.cost or self.sales is None:
-            return None
-        for path, observed in ((self.observed, True), (self.path, False)):
-            reached = np.flatnonzero(path >= self.cost)
-            if len(reached):
-                return BreakEven(int(reached[0]), observed)
-        return None
-
-    def as_data(self) -> dict[str, Any]:
-        """Return plain data."""
-        back = self.break_even
-        return {
-            "name": self.name,
-            "pairs": self.pairs,
-            "over": self.over,
-            "sales": self.sales,
-            "buyers": self.buyers,
-            "orders": self.buyers,
-            "forecast": self.forecast and self.forecast._asdict(),
-            "expected_buyers": self.expected_buyers,
-            "cost": self.cost,
-            "roi_so_far": self.roi_so_far,
-            "roi": self.roi and self.roi._asdict(),
-            "break_even": back and back._asdict(),
-        }
 
 
 @dataclass(frozen=True)
@@ -255,7 +171,7 @@ def campaign_return(
         known.groups(_stage_at_touch(data, table, as_of)),
         sales.by_day(campaign.begun, int((as_of - campaign.begun) // MICROSECONDS_PER_DAY)),
         campaign.costs.why_not,
-        (*data.said, *campaign.said, *_said(data, facts, sales)),
+        (*data.said, *campaign.said, *_said(data, as_of, facts, sales)),
     )
 
 
@@ -288,7 +204,13 @@ def _stage_at_touch(data: OpenDataset, touched: pa.Table, as_of: int) -> Texts:
     return np.asarray(model.names, dtype=object)[stage]
 
 
-def _said(data: OpenDataset, facts: BuyerFacts | None, sales: Sales) -> Iterator[str]:
+def _said(data: OpenDataset, as_of: int, facts: BuyerFacts | None, sales: Sales) -> Iterator[str]:
+    silent = (as_of - log_end(data.engine, data.log.table)) // MICROSECONDS_PER_DAY
+    if silent >= 1:
+        yield (
+            f"the log ends {silent:,} days before --as-of, and these days count as without a "
+            "purchase; choose an earlier day unless they really were"
+        )
     if facts is None:
         yield "sales cannot be told: the log, or the release, has no values; buyers can"
     elif sales.without_value:

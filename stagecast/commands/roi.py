@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from features.dataset import OpenDataset
-from features.errors import ConfigError
+from features.errors import ConfigError, EventLogError
 from features.spans import Span
 from models.release import Release
 from stagecast.commands.options import AsJson, Config, MaybeAsOf, ReleaseName
@@ -132,6 +132,17 @@ class _Question:
         brands = data.brands(as_of)
         return campaign_of_file(data, self.touches, name, brands, as_of, out, self.cost)
 
+    def campaigns(self, data: OpenDataset, as_of: int) -> "Iterator[Campaign]":
+        """Yield the campaigns of the log, but for those all of whose users have opted out."""
+        from serving.crowd.campaign_sources import campaign_names
+
+        for name in campaign_names(data, as_of):
+            try:
+                found = self.campaign(data, name, as_of)
+            except EventLogError:
+                continue
+            yield found
+
     def found_release(self) -> Release:
         """Return the release that was named."""
         from stagecast.releases import find_release
@@ -166,7 +177,6 @@ def _return(
 
 
 def _backtest(question: _Question, terminal: Terminal) -> None:
-    from serving.crowd.campaign_sources import campaign_names
     from serving.crowd.roi_backtest import HORIZONS, backtest, coverage
 
     if question.touches and not question.name:
@@ -176,8 +186,10 @@ def _backtest(question: _Question, terminal: Terminal) -> None:
         terminal.progress("Reading the event log") as progress,
         question.open() as (data, as_of),
     ):
-        names = (question.name,) if question.name else campaign_names(data, as_of)
-        campaigns = [question.campaign(data, name, as_of) for name in names]
+        if question.name:
+            campaigns = [question.campaign(data, question.name, as_of)]
+        else:
+            campaigns = list(question.campaigns(data, as_of))
         rows = backtest(data, release, campaigns, progress)
     terminal.note(data.said)
     show_backtest(terminal, rows, release.name)

@@ -7,8 +7,9 @@ from stagecast.configuration import Configuration
 from stagecast.terminal import Terminal
 
 if TYPE_CHECKING:
-    from serving.crowd.roi import BreakEven, CampaignReturn, GroupReturn
+    from serving.crowd.roi import CampaignReturn
     from serving.crowd.roi_backtest import BacktestRow
+    from serving.crowd.roi_groups import BreakEven, GroupReturn
     from serving.crowd.roi_holdout import Difference, HoldoutResult
 
 __all__ = ["show_backtest", "show_holdout", "show_return"]
