@@ -21,7 +21,7 @@ __all__ = ["CALIBRATION_SD", "Expected", "Interval", "expected_after", "interval
 
 Floats = npt.NDArray[np.float64]
 
-CALIBRATION_SD: Final = 0.15
+CALIBRATION_SD: Final = 0.25
 """How far the sum of a campaign's forecasts may be off by itself, as a share (one deviation)."""
 
 _TAIL: Final = 0.025
