@@ -9,6 +9,7 @@ from serving.crowd.campaign_sources import (
     campaign_names,
     campaign_of_file,
     campaign_of_log,
+    campaigns_of_log,
     holdout_of,
 )
 from stagecast.configuration import load_configuration
@@ -200,3 +201,14 @@ def test_a_campaign_of_the_log_s_first_day_may_be_older(config, log, tmp_path):
     with opened(tmp_path / "stagecast.toml") as data:
         said = campaign_of_log(data, "early", AS_OF).said
     assert "may have begun before" in said[0]
+
+
+def test_all_campaigns_at_once_are_those_one_by_one(config):
+    with opened(config) as data:
+        whole = campaigns_of_log(data, AS_OF, {"u3"})
+        one_by_one = [campaign_of_log(data, one.name, AS_OF, {"u3"}) for one in whole]
+        everyone = {"u3", *(user for one in whole for user in one.users)}
+        assert campaigns_of_log(data, AS_OF, everyone) == ()
+    assert [one.name for one in whole] == [one.name for one in one_by_one]
+    for a, b in zip(whole, one_by_one, strict=True):
+        assert a.as_table().equals(b.as_table())

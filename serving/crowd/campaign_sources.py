@@ -16,7 +16,13 @@ from features.sources import broken_source, id_text, read_source
 from features.vocabulary import KIND_CODE, MICROSECONDS_PER_DAY
 from serving.crowd.campaign import Campaign, build_campaign
 
-__all__ = ["campaign_names", "campaign_of_file", "campaign_of_log", "holdout_of"]
+__all__ = [
+    "campaign_names",
+    "campaign_of_file",
+    "campaign_of_log",
+    "campaigns_of_log",
+    "holdout_of",
+]
 
 _ANSWERS: Final = [
     KIND_CODE[kind] for kind in ("coupon_claim", "purchase", "refund", "publish_note")
@@ -29,7 +35,10 @@ _SHOWN: Final = 8
 
 def campaign_names(data: OpenDataset, as_of: int) -> tuple[str, ...]:
     """Return the campaigns of a log that was opened with them, by their first touch."""
-    touches = _touches_of_log(data)
+    return _names(_touches_of_log(data), as_of)
+
+
+def _names(touches: Any, as_of: int) -> tuple[str, ...]:
     named = touches.filter(touches.touched_at < as_of).group_by("campaign_id")
     rows = named.aggregate(begun=lambda t: t.touched_at.min()).to_pyarrow().to_pylist()
     ordered = sorted(rows, key=lambda row: (row["begun"], row["campaign_id"]))
@@ -61,13 +70,23 @@ def campaign_of_log(
     return build_campaign(name, rows, as_of, opted_out, total_cost, where, said)
 
 
-def _maybe_older(data: OpenDataset, name: str, begun: int) -> tuple[str, ...]:
-    first = int(data.log.table.occurred_at.min().to_pyarrow().as_py())
-    early = begun < first + MICROSECONDS_PER_DAY
-    return (
-        f"{name} was there on the log's first day and may have begun before; what was touched and "
-        "sold until then is not known",
-    ) * early
+def campaigns_of_log(
+    data: OpenDataset, as_of: int, opted_out: Collection[str] = ()
+) -> tuple[Campaign, ...]:
+    """Return all campaigns of the log by their first touch, without costs.
+
+    Those all of whose users have opted out are left out.
+    """
+    touches = data.engine.keep(_touches_of_log(data), "touches")
+    found = []
+    for name in _names(touches, as_of):
+        rows = touches.filter(touches.campaign_id == name).drop("campaign_id").to_pyarrow()
+        try:
+            found.append(build_campaign(name, rows, as_of, opted_out, None, "none are asked for"))
+        except EventLogError:
+            continue
+    data.engine.drop(touches)
+    return tuple(found)
 
 
 def _touches_of_log(data: OpenDataset) -> Any:
@@ -76,6 +95,15 @@ def _touches_of_log(data: OpenDataset) -> Any:
         table.campaign_id.notnull(), table.brand_id.notnull(), table.kind.notin(_ANSWERS)
     )
     return named.select("campaign_id", "user_id", "brand_id", "channel", touched_at="occurred_at")
+
+
+def _maybe_older(data: OpenDataset, name: str, begun: int) -> tuple[str, ...]:
+    first = int(data.log.table.occurred_at.min().to_pyarrow().as_py())
+    early = begun < first + MICROSECONDS_PER_DAY
+    return (
+        f"{name} was there on the log's first day and may have begun before; what was touched and "
+        "sold until then is not known",
+    ) * early
 
 
 def _known(data: OpenDataset, as_of: int) -> str:

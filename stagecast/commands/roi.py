@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from features.dataset import OpenDataset
-from features.errors import ConfigError, EventLogError
+from features.errors import ConfigError
 from features.spans import Span
 from models.release import Release
 from stagecast.commands.options import AsJson, Config, MaybeAsOf, ReleaseName
@@ -132,17 +132,6 @@ class _Question:
         brands = data.brands(as_of)
         return campaign_of_file(data, self.touches, name, brands, as_of, out, self.cost)
 
-    def campaigns(self, data: OpenDataset, as_of: int) -> "Iterator[Campaign]":
-        """Yield the campaigns of the log, but for those all of whose users have opted out."""
-        from serving.crowd.campaign_sources import campaign_names
-
-        for name in campaign_names(data, as_of):
-            try:
-                found = self.campaign(data, name, as_of)
-            except EventLogError:
-                continue
-            yield found
-
     def found_release(self) -> Release:
         """Return the release that was named."""
         from stagecast.releases import find_release
@@ -177,6 +166,7 @@ def _return(
 
 
 def _backtest(question: _Question, terminal: Terminal) -> None:
+    from serving.crowd.campaign_sources import campaigns_of_log
     from serving.crowd.roi_backtest import HORIZONS, backtest, coverage
 
     if question.touches and not question.name:
@@ -186,10 +176,11 @@ def _backtest(question: _Question, terminal: Terminal) -> None:
         terminal.progress("Reading the event log") as progress,
         question.open() as (data, as_of),
     ):
-        if question.name:
-            campaigns = [question.campaign(data, question.name, as_of)]
-        else:
-            campaigns = list(question.campaigns(data, as_of))
+        campaigns = (
+            (question.campaign(data, question.name, as_of),)
+            if question.name
+            else campaigns_of_log(data, as_of, question.opted_out())
+        )
         rows = backtest(data, release, campaigns, progress)
     terminal.note(data.said)
     show_backtest(terminal, rows, release.name)
