@@ -9,8 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 from lifelines import NelsonAalenFitter
 
-from serving.crowd.decision_cycles import FEWEST_BUYERS, decision_cycles
+from serving.crowd.decision_cycles import FEWEST_BUYERS, CategoryCycle, decision_cycles
 from serving.crowd.decision_cycles_curve import (
+    Decision,
+    Estimate,
     Observation,
     _kaplan_meier,
     _resampled,
@@ -277,6 +279,25 @@ def test_where_the_log_is_thin_the_cycle_stays_what_it_was(tmp_path, shop_log):
         "essence": ("prior", 30),
         "x": ("prior", 8),
     }
+
+
+@pytest.mark.parametrize(
+    ("buyers", "certain", "days", "cycle"),
+    [
+        (100, True, (20.2, 10, 30), 21),
+        (99, True, (20.2, 10, 30), 9),
+        (100, False, (20.2, 10, 30), 9),
+        (100, True, (20.2, 9.9, 30), 9),
+        (100, True, (60.0, 30, 80), 9),
+        (100, True, (0.2, 0, 3), 1),
+        (100, True, (0.2, 0, 3.1), 9),
+    ],
+)
+def test_a_cycle_replaces_a_prior_only_where_it_is_known_well(buyers, certain, days, cycle):
+    found = Decision(5_000, buyers, Estimate(0.1, 0.05, 0.2), {80: Estimate(*days)}, certain)
+    row = CategoryCycle("tea", 3, 9, {"contact": found}, 80)
+    assert row.cycle_days == cycle
+    assert row.source == ("prior" if cycle == 9 else "data")
 
 
 def test_settle_days_end_what_is_known_earlier(tmp_path, shop_log):

@@ -35,6 +35,9 @@ CYCLE_SHARE: Final = 80
 FEWEST_BUYERS: Final = 100
 """Of fewer, nothing is told: the interval of a day would be as long as the day."""
 
+WIDEST: Final = 3
+"""A cycle that is known less exactly than by this factor, or so many days, replaces no prior."""
+
 _MOST_MOMENTS: Final = 500_000
 
 
@@ -69,18 +72,21 @@ class CategoryCycle:
             return self.prior_days
         return _whole_days(self.decisions[CONTACT].days[CYCLE_SHARE].value)
 
-    def told(self, beginning: str) -> bool:
-        """Return whether the data suffice.
-
-        There must be 100 buyers, an excess beyond chance, and an interval of the 80 % point that
-        ends within the days that can be told.
-        """
+    def seen(self, beginning: str) -> bool:
+        """Return whether there is a decision to be seen: 100 buyers, an excess beyond chance."""
         found = self.decisions[beginning]
-        return (
-            found.buyers >= FEWEST_BUYERS
-            and found.certain
-            and found.days[CYCLE_SHARE].high < self.limit
-        )
+        return found.buyers >= FEWEST_BUYERS and found.certain
+
+    def told(self, beginning: str) -> bool:
+        """Return whether the data suffice for the 80 % point, so that it may replace a prior.
+
+        Its interval must end within the days that can be told, and be no wider than from a day
+        to three times that day, or than three days.
+        """
+        if not self.seen(beginning):
+            return False
+        _, low, high = self.decisions[beginning].days[CYCLE_SHARE]
+        return high < self.limit and high <= max(WIDEST * low, low + WIDEST)
 
     def as_data(self) -> dict[str, Any]:
         """Return plain data."""

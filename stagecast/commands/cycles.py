@@ -92,14 +92,14 @@ def _row(one: "CategoryCycle", beginnings: Sequence[str]) -> list[str]:
         one.source,
         f"{one.prior_days}",
         f"{contact.buyers:,}",
-        *(_days(one.decisions[name].days[80], one.told(name)) for name in beginnings),
+        *(_days(one.decisions[name].days[80], one.seen(name)) for name in beginnings),
     ]
 
 
 def _contact_row(one: "CategoryCycle") -> list[str]:
     contact = one.decisions["contact"]
-    days = [_days(found, one.source == "data") for found in contact.days.values()]
-    share = f"{contact.eventual.value:.2%}" if one.source == "data" else "-"
+    days = [_days(found, one.seen("contact")) for found in contact.days.values()]
+    share = f"{contact.eventual.value:.2%}" if one.seen("contact") else "-"
     return [one.category, *days, f"{contact.pairs:,}", share]
 
 
