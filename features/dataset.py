@@ -77,9 +77,12 @@ class Dataset:
         return load_stage_model(self.stages.model, self.folder)
 
     @contextmanager
-    def open(self, span: Span | None = None) -> Iterator[OpenDataset]:
-        """Read and check the log, or what lies in a span; the engine closes with the context."""
+    def open(self, span: Span | None = None, campaigns: bool = False) -> Iterator[OpenDataset]:
+        """Read and check the log, or what lies in a span; the engine closes with the context.
+
+        With `campaigns`, the log's table has the column ``campaign_id``.
+        """
         with open_engine(self.engine, self.events.time_zone) as engine:
-            log = read_events(engine, self.events, self.folder, span)
+            log = read_events(engine, self.events, self.folder, span, campaigns)
             users = read_users(engine, self.users, self.folder)
             yield OpenDataset(engine, log, self, users)

@@ -28,6 +28,8 @@ from features.spans import Span, Within
 
 __all__ = ["EventLog", "EventsSettings", "log_end", "read_events"]
 
+_IDS: Final = ("user_id", "brand_id", "category_id", "event_id")
+
 # Of events with one id, the first by these is kept.
 _FIRST: Final = (
     "occurred_at",
@@ -48,7 +50,7 @@ class EventLog:
     ----------
     table : columns ``user_id, brand_id, category_id, channel`` (text), ``kind`` (its code),
         ``occurred_at`` (microseconds since 1970, UTC), ``local_day``, ``value_micros``,
-        ``event_id``. No row order.
+        ``event_id``; and ``campaign_id`` where it was asked for. No row order.
     id_types : "integer" or "text", by column, as in the source.
     said : what was handled on the way, in sentences.
     """
@@ -65,12 +67,17 @@ class EventLog:
 
 
 def read_events(
-    engine: Engine, settings: EventsSettings, folder: Path, span: Span | None = None
+    engine: Engine,
+    settings: EventsSettings,
+    folder: Path,
+    span: Span | None = None,
+    campaigns: bool = False,
 ) -> EventLog:
     """Read and check the event log; paths are relative to `folder`.
 
     With a `span`, only what lies in it is read and checked, as if there were no other events: an
-    id repeated by an event outside of it is none, and there may be no event at all.
+    id repeated by an event outside of it is none, and there may be no event at all. With
+    `campaigns`, the table has a ``campaign_id``, unknown where the log has none.
 
     Raises
     ------
@@ -86,7 +93,7 @@ def read_events(
     try:
         needed = _in_span(engine, source, theirs["occurred_at"], span) if span else source
         kept = check_kinds(reading, needed)
-        log = engine.keep(_canonical(engine, needed, theirs, settings), "log")
+        log = engine.keep(_canonical(engine, needed, theirs, settings, campaigns), "log")
         said = kept + check_rows(reading, log)
     except engine.errors as error:
         raise origin.broken(error) from error
@@ -110,14 +117,18 @@ def _in_span(engine: Engine, source: Any, at: str, span: Span) -> Any:
 
 
 def _canonical(
-    engine: Engine, source: Any, theirs: Mapping[str, str], settings: EventsSettings
+    engine: Engine,
+    source: Any,
+    theirs: Mapping[str, str],
+    settings: EventsSettings,
+    campaigns: bool,
 ) -> Any:
     """Return the log with canonical columns, and what messages need: what was found, and zones."""
     ids = {
         ours: id_text(source[theirs[ours]], f"[events] columns.{ours}")
         if ours in theirs
         else ibis.null("string")
-        for ours in ("user_id", "brand_id", "category_id", "event_id")
+        for ours in (*_IDS, *(("campaign_id",) if campaigns else ()))
     }
     channel = (
         source[theirs["channel"]].cast("string") if "channel" in theirs else ibis.null("string")

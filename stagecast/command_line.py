@@ -8,12 +8,14 @@ from features.errors import StagecastError
 from stagecast.commands import (
     answers,
     audiences,
+    cycles,
     data,
     diagnosis,
     keys,
     playbooks,
     reasons,
     retraining,
+    roi,
     runs,
     stages,
     whys,
@@ -38,6 +40,7 @@ app.command("explain-stage")(stages.explain_stage)
 app.command()(reasons.explain)
 app.command("compare-stages")(stages.compare_stages)
 app.command()(diagnosis.doctor)
+app.command()(cycles.cycles)
 app.command()(runs.train)
 app.command()(runs.evaluate)
 app.command()(runs.promote)
@@ -46,6 +49,7 @@ app.command()(retraining.compare)
 app.command()(retraining.retrain)
 app.command()(answers.score)
 app.command()(audiences.audience)
+app.command()(roi.roi)
 app.command()(whys.why)
 app.command()(playbooks.playbook)
 app.command()(answers.ingest)
