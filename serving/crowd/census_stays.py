@@ -1,20 +1,23 @@
 """Stays: for every pair the spans of days in which it stood at one stage, written to Parquet.
 
-They are computed once, from the whole log, and answer every later question about days.
+They are computed once, from the whole log, and answer every later question about days. Beside
+them stands what the pairs bought, by day.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from features.aggregates import VALUE_UNIT
 from features.context import Context
 from features.dataset import OpenDataset
 from features.errors import EventLogError
@@ -22,12 +25,16 @@ from features.events import log_end
 from features.instants import EPOCH, datetime_of, micros_of
 from features.offline import MomentValues, moment_values, with_categories
 from features.view import View
+from features.vocabulary import KIND_CODE
 from serving.crowd.census_stages import census_model
 from serving.crowd.census_turns import turning_days
 
-__all__ = ["STAYS_SCHEMA", "write_stays"]
+__all__ = ["PURCHASES_FILE", "STAYS_FILE", "STAYS_SCHEMA", "write_stays"]
 
 Ints = npt.NDArray[np.int64]
+
+STAYS_FILE: Final = "stays.parquet"
+PURCHASES_FILE: Final = "purchases.parquet"
 
 STAYS_SCHEMA: Final = pa.schema(
     [
@@ -42,13 +49,13 @@ STAYS_SCHEMA: Final = pa.schema(
 )
 """A stay holds at the midnights of ``[from_day, to_day)``; ``stage`` is an index, `none` is 0."""
 
+_PAIR_COLUMNS: Final = ("user_id", "brand_id", "pair")
 
-def write_stays(data: OpenDataset, path: Path, progress: Callable[[str], None]) -> dict[str, Any]:
-    """Write all stays of a log, sorted by user, brand and day, and return what they are of.
 
-    Returns
-    -------
-    ``first_day`` and ``last_day`` of the census, and the names of the ``stages``.
+def write_stays(data: OpenDataset, folder: Path, progress: Callable[[str], None]) -> None:
+    """Write the stays of a log, sorted by user, brand and day, and its purchases, into a folder.
+
+    The stays' file says ``first_day`` and ``last_day`` of the census, and the ``stages``.
 
     Raises
     ------
@@ -71,13 +78,32 @@ def write_stays(data: OpenDataset, path: Path, progress: Callable[[str], None]) 
     category = brands.category()
     schema = STAYS_SCHEMA.with_metadata({"stagecast": json.dumps(about)})
     first_pair = 0
-    with pq.ParquetWriter(path, schema) as writer:
+    with pq.ParquetWriter(folder / STAYS_FILE, schema) as writer:
         for found in moment_values(data.engine, data.log.table, asked, view):
             stays, pairs = _stays(found, _number(days[-1]) + 1, first_pair, category)
             writer.write_table(stays.cast(schema))
             first_pair += pairs
             progress(f"Followed {first_pair:,} pairs")
-    return about
+    _write_purchases(data, folder)
+
+
+def _write_purchases(data: OpenDataset, folder: Path) -> None:
+    """Write ``pair, day, value``: what each pair bought on a day, null where no amount is known."""
+    table = data.log.table
+    bought = table.filter(table.kind == KIND_CODE["purchase"], table.brand_id.notnull())
+    by_day = bought.group_by("user_id", "brand_id", "local_day").aggregate(
+        value=bought.value_micros.sum().cast("float64") / VALUE_UNIT
+    )
+    kinds = pa.schema(by_day.schema().to_pyarrow())
+    rows = pa.Table.from_batches(data.engine.batches(by_day), schema=kinds)
+    with duckdb.connect() as con:
+        con.register("bought", rows)
+        con.register("stays", pq.read_table(folder / STAYS_FILE, columns=list(_PAIR_COLUMNS)))
+        found = con.sql("""
+            SELECT pair, DATE '1970-01-01' + CAST(local_day AS INTEGER) AS day, value
+            FROM bought JOIN (SELECT DISTINCT user_id, brand_id, pair FROM stays)
+            USING (user_id, brand_id) ORDER BY ALL""").to_arrow_table()
+    pq.write_table(found, folder / PURCHASES_FILE)
 
 
 def _number(day: date) -> int:
