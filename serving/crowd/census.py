@@ -78,6 +78,7 @@ class Census:
         self.stages: tuple[str, ...] = tuple(about["stages"])
         self.returns = tuple((low, high) for low, high in about["returns"])
         self._con = duckdb.connect(config={"threads": threads})
+        self._flows: dict[tuple[date, date], Flows] = {}
         columns = "pair, brand_id, category_id, stage, from_day, to_day"
         for name, path, chosen in (("stays", stays, columns), ("purchases", bought, "*")):
             text = str(path).replace("'", "''")
@@ -111,6 +112,10 @@ class Census:
             f"{self.last_day}."
         )
 
+    def pairs_on(self, day: date) -> int:
+        """Return how many pairs met in the 365 days before a day."""
+        return int(self.series(Scope(), day, day).counts.sum())
+
     def series(self, scope: Scope, first: date, last: date) -> CensusSeries:
         """Return how many pairs stood where on each day from `first` to `last`."""
         n = (last - first).days + 1
@@ -135,5 +140,8 @@ class Census:
 
     def flows(self, start: date, end: date) -> Flows:
         """Return the flow of every brand, and what was bought in ``[start, end)``."""
-        rows = self._con.execute(_FLOWS, {"first": start, "last": end}).fetchall()
-        return Flows.of_rows(rows, tuple(self.categories), len(self.stages) + 1)
+        if (start, end) not in self._flows:
+            rows = self._con.execute(_FLOWS, {"first": start, "last": end}).fetchall()
+            found = Flows.of_rows(rows, tuple(self.categories), len(self.stages) + 1)
+            self._flows[start, end] = found
+        return self._flows[start, end]

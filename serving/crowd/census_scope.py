@@ -50,6 +50,13 @@ class Scope:
         return ("true", []) if self.category is None else ("category_id = ?", [self.category])
 
     @property
+    def level(self) -> str:
+        """What it is: "brand", "category" or "all"."""
+        if self.brand is not None:
+            return "brand"
+        return "all" if self.category is None else "category"
+
+    @property
     def title(self) -> str:
         """What people call it."""
         if self.brand is not None:

@@ -102,9 +102,3 @@ class Flows:
             counts[place[name], start, end] += pairs
             bought[:, place[name], start] += spent
         return cls(tuple(names), counts, *bought)
-
-    def grouped(self, names: Sequence[str], group: Ints) -> "Flows":
-        """Return the sums over the brands of each group; -1 is left out."""
-        belongs = (np.arange(len(names))[:, None] == group).astype(np.float64)
-        parts = (self.counts, self.buyers, self.sales, self.squares)
-        return Flows(tuple(names), *(np.tensordot(belongs, part, 1) for part in parts))
