@@ -14,17 +14,15 @@ from scipy import stats
 
 from serving.crowd.census import Census
 from serving.crowd.census_scope import Scope
-from serving.crowd.crowd_forecast_drift import Drift
+from serving.crowd.crowd_forecast_drift import COVERS, Drift
 from serving.crowd.crowd_forecast_scored import ScoredFile, scored_sums
 from serving.crowd.crowd_forecast_sums import Expected, new_again, past_span, spread_of_sales
 
-__all__ = ["BUYERS", "COVERS", "SALES", "CrowdForecast", "Outlook", "interval", "sum_crowd"]
+__all__ = ["BUYERS", "SALES", "CrowdForecast", "Outlook", "interval", "sum_crowd"]
 
 Floats = npt.NDArray[np.float64]
 
 BUYERS, SALES = "buyers", "sales"
-COVERS = 0.8
-"""How often an interval holds what comes."""
 
 
 def interval(mean: Floats, variance: Floats) -> tuple[Floats, Floats]:
@@ -113,8 +111,8 @@ class CrowdForecast:
         chosen = [scope.holds(name, categories.get(name)) for name in self.brands]
         mean, variance = (part[at][chosen].sum(axis=0) for part in (self.mean, self.variance))
         both = mean.sum(axis=0)
-        apart = drift.of(scope.level, x) * both
-        low, high = interval(both, variance.sum(axis=0) + apart**2)
+        law = drift.of(scope.level, x)
+        low, high = interval(both, law.variance(both, variance.sum(axis=0)))
         what = (*self.stages, BUYERS, SALES)
         n = len(what) if self.has_sales else len(what) - 1
         known, flow = mean[1:].sum(axis=0), mean[:, : len(self.stages)]

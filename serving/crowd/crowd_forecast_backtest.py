@@ -18,7 +18,7 @@ from models.release import Release
 from serving.batch import score
 from serving.crowd.census import Census
 from serving.crowd.crowd_forecast import BUYERS, SALES, CrowdForecast, interval, sum_crowd
-from serving.crowd.crowd_forecast_drift import LEVELS, groups_of, learn_drift, summed
+from serving.crowd.crowd_forecast_drift import LEVELS, Law, groups_of, learn_drift, summed
 from serving.crowd.crowd_forecast_kept import keep_forecast, kept_forecasts
 from serving.crowd.crowd_forecast_scored import read_scored
 from serving.crowd.crowd_forecast_sums import came_true, past_span
@@ -139,12 +139,12 @@ def backtest(
     ]
 
 
-def _compared(census: Census, one: CrowdForecast, level: str, x: int, drift: Floats) -> Floats:
+def _compared(census: Census, one: CrowdForecast, level: str, x: int, law: Law) -> Floats:
     """Return the mean, the ends, what came and what came before, (5, n_groups, n_what)."""
     group = groups_of(census, level)
     expected = one.expected(x)
     mean, variance = summed(expected.mean, *group), summed(expected.variance, *group)
-    low, high = interval(mean, variance + (drift * mean) ** 2)
+    low, high = interval(mean, law.variance(mean, variance))
     came = came_true(census.flows(one.day, one.day + timedelta(days=x)))
     before = came_true(past_span(census, one.day, x)[0])
     return np.stack([mean, low, high, summed(came, *group), summed(before, *group)])

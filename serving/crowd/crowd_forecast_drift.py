@@ -1,16 +1,18 @@
 """Drift: by how much sums of forecasts miss beyond chance, learnt from days that are over.
 
 Pairs do not act on their own: seasons, campaigns and a model that is a little off move all of
-them at once. Of a sum with mean m and variance V (of pairs on their own) the variance is taken for
-``V + (drift * m) ** 2``. The drift is what the errors of days before T had in common: at first
-those of the plain stand-in for a release, then more and more those of the forecasts that were kept
-and have come true, of which no release had seen what they were about.
+them at once. A sum with mean m and variance V (of pairs on their own) is given the variance
+``stretch ** 2 * (V + (drift * m) ** 2)``. The drift is what the errors of days before T had beyond
+chance; the stretch lets intervals hold as many of these days as they say, where small groups
+drift more than large ones. At first the errors are those of the plain stand-in for a release, then
+more and more those of the forecasts that were kept and have come true, whose releases had not
+seen what they were about.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Final, Protocol, TypeAlias
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -24,13 +26,20 @@ from serving.crowd.crowd_forecast_sums import (
     past_span,
 )
 
-__all__ = ["LEVELS", "Drift", "Kept", "groups_of", "learn_drift", "summed"]
+__all__ = ["COVERS", "LEVELS", "Drift", "Kept", "Law", "groups_of", "learn_drift", "summed"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 _Errors: TypeAlias = list[tuple[Expected, Floats]]
 
+COVERS: Final = 0.8
+"""How often an interval holds what comes."""
+
+_NORMAL: Final = 1.2816
+"""The normal law's quantile: between minus and plus this lie 80 %."""
+
+_LEAST_STRETCH: Final = 0.5
 LEVELS: Final = ("brand", "category", "all")
 _MOST_DAYS: Final = 6
 _STEP: Final = 7
@@ -62,25 +71,35 @@ class Kept(Protocol):
         """Return the sums by brand at a horizon."""
 
 
+class Law(NamedTuple):
+    """How the sums of one level miss at one horizon; all of shape (n_what,)."""
+
+    drift: Floats
+    stretch: Floats
+
+    def variance(self, mean: Floats, variance: Floats) -> Floats:
+        """Return the variance of sums that have these means, and these variances by chance."""
+        return np.asarray(self.stretch**2 * (variance + (self.drift * mean) ** 2))
+
+
 @dataclass(frozen=True)
 class Drift:
-    """Relative drifts.
+    """How sums miss, by level and horizon.
 
     Attributes
     ----------
-    by_level : for each of `LEVELS` (n_horizons, n_what).
+    laws : for each of `LEVELS` one for each horizon.
     days : for each horizon, on how many days the stand-in was tried, and how many kept forecasts
         have come true.
     """
 
     horizons: tuple[int, ...]
-    by_level: Mapping[str, Floats]
+    laws: Mapping[str, Sequence[Law]]
     days: tuple[tuple[int, int], ...]
 
-    def of(self, level: str, x: int) -> Floats:
-        """Return the drift of the sums of a level at a horizon, shape (n_what,)."""
-        found: Floats = self.by_level[level][self.horizons.index(x)]
-        return found
+    def of(self, level: str, x: int) -> Law:
+        """Return how the sums of a level miss at a horizon."""
+        return self.laws[level][self.horizons.index(x)]
 
 
 def groups_of(census: Census, level: str) -> tuple[Ints, int]:
@@ -106,42 +125,76 @@ def learn_drift(
     census: Census, horizons: Sequence[int], day: date, kept: Iterable[Kept] = ()
 ) -> Drift:
     """Return the drift as it was known on a day; `horizons` from the shortest to the longest."""
-    kept, groups = list(kept), {level: groups_of(census, level) for level in LEVELS}
-    unknown = np.full(len(census.stages) + 2, _UNKNOWN_DRIFT)
-    found: dict[str, list[Floats]] = {level: [] for level in LEVELS}
-    tried, shorter = [], 0
-    for x in horizons:
-        again, own = _stand_ins(census, day, x), _own(census, day, x, kept)
-        tried.append((len(again), len(own)))
-        for level, group in groups.items():
-            # Too long a horizon for the days that are over: errors grow like a random walk's.
-            prior = found[level][-1] * np.sqrt(x / shorter) if found[level] else unknown
-            found[level].append(_pooled(again, own, group, prior))
-        shorter = x
-    by_level = {level: np.stack(rows) for level, rows in found.items()}
-    return Drift(tuple(horizons), by_level, tuple(tried))
+    kept = list(kept)
+    errors = [(_stand_ins(census, day, x), _own(census, day, x, kept)) for x in horizons]
+    laws = {
+        level: _laws(horizons, errors, groups_of(census, level), len(census.stages) + 2)
+        for level in LEVELS
+    }
+    return Drift(tuple(horizons), laws, tuple((len(again), len(own)) for again, own in errors))
 
 
-def _pooled(again: _Errors, own: _Errors, group: tuple[Ints, int], prior: Floats) -> Floats:
-    """Return the drift of one level at one horizon: own days count one each, the others one."""
-    if again:
-        prior = np.maximum(_drift(again, group), _LEAST_DRIFT)
-    if not own:
-        return prior
-    n = len(own)
-    return np.asarray(np.sqrt((prior**2 + n * _drift(own, group) ** 2) / (1 + n)))
+def _laws(
+    horizons: Sequence[int],
+    errors: Sequence[tuple[_Errors, _Errors]],
+    group: tuple[Ints, int],
+    width: int,
+) -> list[Law]:
+    """Return the laws of a level.
+
+    Where no day is over for so long a horizon, errors grow from the next shorter one on as those
+    of a random walk do.
+    """
+    plain = np.full(width, _UNKNOWN_DRIFT)
+    stretch, found = np.ones(width), []
+    own_drift, own_days, shorter = np.zeros(width), 0, horizons[0]
+    for x, (again, own) in zip(horizons, errors, strict=True):
+        longer = np.sqrt(x / shorter)
+        plain = np.maximum(_drift(again, group), _LEAST_DRIFT) if again else plain * longer
+        own_drift = _drift(own, group) if own else own_drift * longer
+        own_days, shorter = len(own) or own_days, x
+        # A kept forecast counts as much as all that the stand-in tells.
+        drift = np.sqrt((plain**2 + own_days * own_drift**2) / (1 + own_days))
+        if again or own:
+            stretch = _stretch(own or again, group, drift)
+        found.append(Law(drift, stretch))
+    return found
 
 
 def _drift(errors: _Errors, group: tuple[Ints, int]) -> Floats:
     """Return what is left of the squared errors beyond chance, as a share of the sums."""
     beyond, size = np.zeros(1), np.zeros(1)
     for expected, came in errors:
-        mean, variance, true = (
-            summed(part, *group) for part in (expected.mean, expected.variance, came)
-        )
+        mean, variance, true = _summed(expected, came, group)
         beyond = beyond + ((true - mean) ** 2 - variance).sum(axis=0)
         size = size + (mean**2).sum(axis=0)
     return np.sqrt(np.maximum(beyond, 0.0) / np.maximum(size, 1e-12))
+
+
+def _stretch(errors: _Errors, group: tuple[Ints, int], drift: Floats) -> Floats:
+    """Return what makes intervals hold `COVERS` of the days that are over, and of one to come.
+
+    The rank is that of split conformal prediction (Vovk and others, 2005).
+    """
+    parts = [_summed(expected, came, group) for expected, came in errors]
+    mean, variance, true = (np.concatenate(part) for part in zip(*parts, strict=True))
+    off = np.abs(true - mean) / np.sqrt(np.maximum(variance + (drift * mean) ** 2, 1e-12))
+    found = np.ones(off.shape[1])
+    for what, column in enumerate(off.T):
+        counted = np.sort(column[mean[:, what] >= 1])
+        if len(counted):
+            rank = min(int(np.ceil(COVERS * (len(counted) + 1))), len(counted))
+            found[what] = max(counted[rank - 1] / _NORMAL, _LEAST_STRETCH)
+    return found
+
+
+def _summed(
+    expected: Expected, came: Floats, group: tuple[Ints, int]
+) -> tuple[Floats, Floats, Floats]:
+    mean, variance, true = (
+        summed(part, *group) for part in (expected.mean, expected.variance, came)
+    )
+    return mean, variance, true
 
 
 def _stand_ins(census: Census, day: date, x: int) -> _Errors:

@@ -24,6 +24,8 @@ _PRIOR_PAIRS: Final = 20.0
 _PACE_DAYS: Final = 28
 """How fast pairs come of late is counted over four weeks, so that every weekday is in it."""
 
+_DAMPED: Final = 0.5
+
 
 @dataclass(frozen=True)
 class Expected:
@@ -94,11 +96,12 @@ def _shares(part: Floats, pairs: Floats) -> Floats:
 def new_again(census: Census, day: date, x: int) -> Expected:
     """Return what pairs that do not exist yet come to: as in the last x days, at today's pace.
 
-    How many come of late is counted over the last four weeks; what they come to by the end of x
-    days, and what they buy until then, over the last x days.
+    How many come is counted over the last four weeks, and goes on to change half as fast as it
+    changed since the four weeks before (a damped trend: Gardner and McKenzie, 1985). What they
+    come to by the end of x days, and what they buy until then, is that of the last x days.
     """
     past, days = past_span(census, day, x)
-    pace = _pace(census, day, past, days)[:, None] * x / max(days, 1)
+    pace = _pace(census, day, past, days)[:, None] * _trend(census, day, x) * x / max(days, 1)
     came = [past.counts[:, 0, 1:], past.buyers[:, 0]]
     return Expected(
         np.column_stack([*came, past.sales[:, 0]]) * pace,
@@ -111,11 +114,23 @@ def _pace(census: Census, day: date, past: Flows, days: int) -> Floats:
     if days <= _PACE_DAYS:
         return np.ones(len(past.names))
     late, of_late = past_span(census, day, _PACE_DAYS)
-    came, before = late.counts[:, 0].sum(axis=1), past.counts[:, 0].sum(axis=1)
+    came, before = (flows.counts[:, 0].sum(axis=1) for flows in (late, past))
     expected = before * of_late / days
     everywhere = came.sum() / max(expected.sum(), 1.0)
     pace: Floats = (came + _PRIOR_PAIRS * everywhere) / (expected + _PRIOR_PAIRS)
     return pace
+
+
+def _trend(census: Census, day: date, x: int) -> float:
+    """Return by how much the pace of new pairs of all brands changes until the next x days."""
+    earlier = day - timedelta(days=_PACE_DAYS)
+    # In the first weeks of a log everybody is new.
+    if (earlier - census.first_day).days < 2 * _PACE_DAYS:
+        return 1.0
+    late, before = (past_span(census, at, _PACE_DAYS)[0] for at in (day, earlier))
+    came, came_before = (flows.counts[:, 0].sum() + _PRIOR_PAIRS for flows in (late, before))
+    steps = (min(x, _PACE_DAYS) + x) / 2 / _PACE_DAYS
+    return float(np.clip(came / came_before, 0.5, 2.0) ** (_DAMPED * steps))
 
 
 def spread_of_sales(past: Flows) -> Floats:
