@@ -40,6 +40,8 @@ _NORMAL: Final = 1.2816
 """The normal law's quantile: between minus and plus this lie 80 %."""
 
 _LEAST_STRETCH: Final = 0.5
+_FEW_SUMS: Final = 5
+_MANY_SUMS: Final = 10
 LEVELS: Final = ("brand", "category", "all")
 _MOST_DAYS: Final = 6
 _STEP: Final = 7
@@ -145,18 +147,23 @@ def _laws(
     Where no day is over for so long a horizon, errors grow from the next shorter one on as those
     of a random walk do.
     """
-    plain = np.full(width, _UNKNOWN_DRIFT)
-    stretch, found = np.ones(width), []
-    own_drift, own_days, shorter = np.zeros(width), 0, horizons[0]
-    for x, (again, own) in zip(horizons, errors, strict=True):
+    plain, stretch = np.full(width, _UNKNOWN_DRIFT), np.ones(width)
+    seen, days, found = np.zeros(width), 0, []
+    for x, shorter, (again, own) in zip(horizons, (horizons[0], *horizons), errors, strict=False):
         longer = np.sqrt(x / shorter)
         plain = np.maximum(_drift(again, group), _LEAST_DRIFT) if again else plain * longer
-        own_drift = _drift(own, group) if own else own_drift * longer
-        own_days, shorter = len(own) or own_days, x
-        # A kept forecast counts as much as all that the stand-in tells.
-        drift = np.sqrt((plain**2 + own_days * own_drift**2) / (1 + own_days))
-        if again or own:
-            stretch = _stretch(own or again, group, drift)
+        # What shorter horizons drifted counts as one day more.
+        seen, before = seen * longer, days > 0
+        if own:
+            square = len(own) * _drift(own, group) ** 2 + before * seen**2
+            seen, days = np.sqrt(square / (len(own) + before)), len(own)
+        # A kept forecast counts as much as all that the stand-in tells; what was seen to be worse
+        # counts whole.
+        drift = np.maximum(np.sqrt((plain**2 + days * seen**2) / (1 + days)), seen)
+        if len(own) * group[1] >= _MANY_SUMS:
+            stretch = _stretch(own, group, drift)
+        elif again:
+            stretch = _stretch(again, group, plain)
         found.append(Law(drift, stretch))
     return found
 
@@ -184,7 +191,8 @@ def _stretch(errors: _Errors, group: tuple[Ints, int], drift: Floats) -> Floats:
         counted = np.sort(column[mean[:, what] >= 1])
         if len(counted):
             rank = min(int(np.ceil(COVERS * (len(counted) + 1))), len(counted))
-            found[what] = max(counted[rank - 1] / _NORMAL, _LEAST_STRETCH)
+            least = 1.0 if len(counted) < _FEW_SUMS else _LEAST_STRETCH
+            found[what] = max(counted[rank - 1] / _NORMAL, least)
     return found
 
 

@@ -124,13 +124,14 @@ def _pace(census: Census, day: date, past: Flows, days: int) -> Floats:
 def _trend(census: Census, day: date, x: int) -> float:
     """Return by how much the pace of new pairs of all brands changes until the next x days."""
     earlier = day - timedelta(days=_PACE_DAYS)
-    # In the first weeks of a log everybody is new.
+    # In the first weeks of a log everybody is new. A faster pace is not thought to go on: campaigns
+    # end.
     if (earlier - census.first_day).days < 2 * _PACE_DAYS:
         return 1.0
     late, before = (past_span(census, at, _PACE_DAYS)[0] for at in (day, earlier))
     came, came_before = (flows.counts[:, 0].sum() + _PRIOR_PAIRS for flows in (late, before))
     steps = (min(x, _PACE_DAYS) + x) / 2 / _PACE_DAYS
-    return float(np.clip(came / came_before, 0.5, 2.0) ** (_DAMPED * steps))
+    return float(np.clip(came / came_before, 0.5, 1.0) ** (_DAMPED * steps))
 
 
 def spread_of_sales(past: Flows) -> Floats:
