@@ -5,7 +5,17 @@ import sys
 import typer
 
 from features.errors import StagecastError
-from stagecast.commands import answers, data, diagnosis, keys, reasons, retraining, runs, stages
+from stagecast.commands import (
+    answers,
+    crowd,
+    data,
+    diagnosis,
+    keys,
+    reasons,
+    retraining,
+    runs,
+    stages,
+)
 
 __all__ = ["app", "main"]
 
@@ -33,6 +43,7 @@ app.command()(runs.rollback)
 app.command()(retraining.compare)
 app.command()(retraining.retrain)
 app.command()(answers.score)
+app.command()(crowd.crowd)
 app.command()(answers.ingest)
 app.command()(answers.serve)
 app.add_typer(keys.app, name="keys")

@@ -68,10 +68,12 @@ class Census:
     first_day, last_day : of the census: from the midnight after the log's first event to the one
         after its last.
     stages : the names, `none` first.
+    written_ns : when it was written, in nanoseconds since 1970.
     """
 
     def __init__(self, folder: Path, threads: int = 2) -> None:
         stays, bought = folder / STAYS_FILE, folder / PURCHASES_FILE
+        self.written_ns = stays.stat().st_mtime_ns
         about = json.loads(pq.read_schema(stays).metadata[b"stagecast"])
         self.first_day = date.fromisoformat(about["first_day"])
         self.last_day = date.fromisoformat(about["last_day"])

@@ -4,6 +4,7 @@ Pairs that exist are forecast by a release, pair by pair; pairs that do not exis
 came of late. Both are kept apart.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -88,6 +89,7 @@ class CrowdForecast:
     stages : the names, `none` first.
     mean, variance : (n_horizons, n_brands, n_stages + 1, n_stages + 2): by the stage at T, new
         pairs first, and of what, as in `Expected`.
+    drift : how sums miss, as known on the day; without it there is no outlook.
     """
 
     day: date
@@ -99,19 +101,22 @@ class CrowdForecast:
     brands: tuple[str, ...]
     mean: Floats
     variance: Floats
+    drift: Drift | None = None
 
     def expected(self, x: int) -> Expected:
         """Return the sums of known and new pairs by brand at a horizon."""
         at = self.horizons.index(x)
         return Expected(self.mean[at].sum(axis=1), self.variance[at].sum(axis=1))
 
-    def outlook(self, scope: Scope, categories: Any, drift: Drift, x: int) -> Outlook:
+    def outlook(self, scope: Scope, categories: Mapping[str, str | None], x: int) -> Outlook:
         """Return what is expected of a scope at a horizon; `categories` gives those of brands."""
+        if self.drift is None:
+            raise ValueError("This forecast has no drift; see `learn_drift`.")
         at = self.horizons.index(x)
         chosen = [scope.holds(name, categories.get(name)) for name in self.brands]
         mean, variance = (part[at][chosen].sum(axis=0) for part in (self.mean, self.variance))
         both = mean.sum(axis=0)
-        law = drift.of(scope.level, x)
+        law = self.drift.of(scope.level, x)
         low, high = interval(both, law.variance(both, variance.sum(axis=0)))
         what = (*self.stages, BUYERS, SALES)
         n = len(what) if self.has_sales else len(what) - 1

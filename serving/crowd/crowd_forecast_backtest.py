@@ -132,11 +132,12 @@ def backtest(
                 found.setdefault((level, x), []).append(rows)
     has_sales = any(one.has_sales for one in forecasts)
     what = (*census.stages, BUYERS, *([SALES] * has_sales))
-    return [
+    coverages = [
         _coverage(level, x, name, days, number)
         for (level, x), days in found.items()
         for number, name in enumerate(what)
     ]
+    return [row for row in coverages if row is not None]
 
 
 def _compared(census: Census, one: CrowdForecast, level: str, x: int, law: Law) -> Floats:
@@ -150,19 +151,22 @@ def _compared(census: Census, one: CrowdForecast, level: str, x: int, law: Law) 
     return np.stack([mean, low, high, summed(came, *group), summed(before, *group)])
 
 
-def _coverage(level: str, x: int, what: str, days: Sequence[Floats], number: int) -> Coverage:
+def _coverage(
+    level: str, x: int, what: str, days: Sequence[Floats], number: int
+) -> Coverage | None:
     rows = np.concatenate([day[:, :, number] for day in days], axis=1)
     mean, low, high, came, before = rows[:, rows[0] >= _LEAST_EXPECTED]
-    n = len(mean)
+    if not len(mean):
+        return None
     return Coverage(
         level,
         x,
         what,
         len(days),
-        n,
-        float(((low <= came) & (came <= high)).mean()) if n else float("nan"),
+        len(mean),
+        float(((low <= came) & (came <= high)).mean()),
         float(mean.sum()),
         float(came.sum()),
-        float(np.abs(mean - came).mean()) if n else float("nan"),
-        float(np.abs(before - came).mean()) if n else float("nan"),
+        float(np.abs(mean - came).mean()),
+        float(np.abs(before - came).mean()),
     )

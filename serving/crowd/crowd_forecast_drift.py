@@ -12,7 +12,7 @@ seen what they were about.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Final, NamedTuple, Protocol, TypeAlias
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -102,6 +102,24 @@ class Drift:
     def of(self, level: str, x: int) -> Law:
         """Return how the sums of a level miss at a horizon."""
         return self.laws[level][self.horizons.index(x)]
+
+    def as_data(self) -> dict[str, Any]:
+        """Return plain data."""
+        laws = {
+            level: [[law.drift.tolist(), law.stretch.tolist()] for law in laws]
+            for level, laws in self.laws.items()
+        }
+        return {"horizons": self.horizons, "laws": laws, "days": self.days}
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> "Drift":
+        """Return the drift that `as_data` wrote."""
+        laws = {
+            level: [Law(np.array(drift), np.array(stretch)) for drift, stretch in laws]
+            for level, laws in data["laws"].items()
+        }
+        days = tuple((again, own) for again, own in data["days"])
+        return cls(tuple(data["horizons"]), laws, days)
 
 
 def groups_of(census: Census, level: str) -> tuple[Ints, int]:

@@ -14,10 +14,16 @@ import pyarrow.parquet as pq
 from features.errors import ConfigError
 from serving.crowd.census_folder import CROWD_FOLDER
 from serving.crowd.crowd_forecast import BUYERS, SALES, CrowdForecast
+from serving.crowd.crowd_forecast_drift import Drift
 
-__all__ = ["keep_forecast", "kept_forecasts", "load_forecast"]
+__all__ = ["forecast_path", "keep_forecast", "kept_forecasts", "load_forecast"]
 
 _NEW: Final = "new"
+
+
+def forecast_path(scores: Path, day: date) -> Path:
+    """Return where the forecast of a day is kept."""
+    return scores / CROWD_FOLDER / f"forecast-{day}.parquet"
 
 
 def keep_forecast(forecast: CrowdForecast, scores: Path) -> Path:
@@ -41,9 +47,10 @@ def keep_forecast(forecast: CrowdForecast, scores: Path) -> Path:
         "horizons": forecast.horizons,
         "stages": forecast.stages,
         "brands": forecast.brands,
+        "drift": None if forecast.drift is None else forecast.drift.as_data(),
     }
     table = pa.table(columns).replace_schema_metadata({"stagecast": json.dumps(about)})
-    path = scores / CROWD_FOLDER / f"forecast-{forecast.day}.parquet"
+    path = forecast_path(scores, forecast.day)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -68,9 +75,11 @@ def load_forecast(path: Path) -> CrowdForecast:
         np.asarray(table[name].to_pandas().map({value: i for i, value in enumerate(values)}))
         for name, values in axes.items()
     )
+    drift = None if about["drift"] is None else Drift.from_data(about["drift"])
     sums = np.zeros((2, *map(len, axes.values())))
     for number, name in enumerate(("mean", "variance")):
         sums[number][place] = table[name].to_numpy()
+    mean, variance = sums
     return CrowdForecast(
         date.fromisoformat(about["day"]),
         about["release"],
@@ -79,7 +88,9 @@ def load_forecast(path: Path) -> CrowdForecast:
         horizons,
         stages,
         brands,
-        *sums,
+        mean,
+        variance,
+        drift,
     )
 
 
