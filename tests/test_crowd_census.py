@@ -82,9 +82,9 @@ def test_stays_say_of_every_pair_and_day_what_a_slow_twin_says(tmp_path, seed, z
     log = random_log(seed, n_events=160, n_users=4, days=430)
     configuration = written(tmp_path, log, zone, model)
     folder = census_folder(configuration.dataset, tmp_path / "scores", quiet)
-    with Census(folder) as census:
-        n = (census.last_day - census.first_day).days
-        days = sorted({census.first_day + timedelta(days=i) for i in (*range(0, n, 6), n)})
+    census = Census(folder)
+    n = (census.last_day - census.first_day).days
+    days = sorted({census.first_day + timedelta(days=i) for i in (*range(0, n, 6), n)})
     told = places(log, days, zone, stage_model(model))
     stays = pq.read_table(folder / "stays.parquet").to_pylist()
     for day in days:
@@ -100,9 +100,9 @@ def test_stays_say_of_every_pair_and_day_what_a_slow_twin_says(tmp_path, seed, z
 def crowd(tmp_path_factory):
     log = random_log(9, n_events=260, n_users=6, days=300)
     configuration = written(tmp_path_factory.mktemp("crowd"), log)
-    with census_of(configuration) as census:
-        days = [census.first_day + timedelta(days=i) for i in (40, 70, 71, 160, 298)]
-        yield log, census, days, places(log, days, "UTC", stage_model())
+    census = census_of(configuration)
+    days = [census.first_day + timedelta(days=i) for i in (40, 70, 71, 160, 298)]
+    return log, census, days, places(log, days, "UTC", stage_model())
 
 
 @pytest.mark.parametrize("scope", [Scope(), Scope(brand="b1"), Scope(category="c0")])

@@ -43,13 +43,6 @@ class Scope:
         return self.category is None or category == self.category
 
     @property
-    def condition(self) -> tuple[str, list[str]]:
-        """What SQL asks of `brand_id` and `category_id`, and the values of its parameters."""
-        if self.brand is not None:
-            return "brand_id = ?", [self.brand]
-        return ("true", []) if self.category is None else ("category_id = ?", [self.category])
-
-    @property
     def level(self) -> str:
         """What it is: "brand", "category" or "all"."""
         if self.brand is not None:

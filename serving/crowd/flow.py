@@ -1,6 +1,6 @@
 """Flow: how many pairs went from which stage to which one between two days."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -91,14 +91,3 @@ class Flows:
     buyers: Floats
     sales: Floats
     squares: Floats
-
-    @classmethod
-    def of_rows(cls, rows: Sequence[tuple[Any, ...]], names: Sequence[str], n: int) -> "Flows":
-        """Return the flows of rows (brand, from, to, pairs, buyers, sales, squares)."""
-        place = {name: i for i, name in enumerate(names)}
-        counts = np.zeros((len(names), n, n))
-        bought = np.zeros((3, len(names), n))
-        for name, start, end, pairs, *spent in rows:
-            counts[place[name], start, end] += pairs
-            bought[:, place[name], start] += spent
-        return cls(tuple(names), counts, *bought)

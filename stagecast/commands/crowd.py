@@ -1,7 +1,5 @@
 """The command about the crowd: where pairs stand, how they moved, and what is expected of them."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -59,31 +57,35 @@ def crowd(
 
     configuration = load_configuration(config)
     terminal = Terminal(as_json)
-    with _census(configuration, terminal) as census:
-        scope = Scope.chosen(brand, category, census.categories)
-        day = census.check_day(_day(as_of, "--as-of") or census.last_day, "--as-of")
-        first = census.check_day(
-            _day(since, "--since") or max(day - timedelta(days=_SINCE_DAYS), census.first_day),
-            "--since",
-        )
-        if first > day:
-            raise ConfigError(f"--since: {first} is later than --as-of {day}; give an earlier day.")
-        found: dict[str, Any] = {
-            "scope": {"brand": brand, "category": category},
-            "as_of": day.isoformat(),
-        }
-        if backtest:
-            found["backtest"] = _backtest(configuration, terminal, census)
-            terminal.result(found)
-            return
-        forecast = _forecast(configuration, terminal, census, day, horizon, as_of is not None)
-        series, flow = census.series(scope, first, day), census.flow(scope, first, day)
-        terminal.say(f"The crowd of {scope.title} at {day}, in pairs of a user and a brand", "")
-        show_census(terminal, series)
-        show_flow(terminal, flow)
-        found |= {"census": series.as_data(), "flow": flow.as_data()}
-        found["forecast"] = _outlooks(terminal, census, scope, forecast, horizon)
+    census = _census(configuration, terminal)
+    scope = Scope.chosen(brand, category, census.categories)
+    first, day = _days(census, since, as_of)
+    found: dict[str, Any] = {
+        "scope": {"brand": brand, "category": category},
+        "as_of": day.isoformat(),
+    }
+    if backtest:
+        found["backtest"] = _backtest(configuration, terminal, census)
+        terminal.result(found)
+        return
+    forecast = _forecast(configuration, terminal, census, day, horizon, as_of is not None)
+    series, flow = census.series(scope, first, day), census.flow(scope, first, day)
+    terminal.say(f"The crowd of {scope.title} at {day}, in pairs of a user and a brand", "")
+    show_census(terminal, series)
+    show_flow(terminal, flow)
+    found |= {"census": series.as_data(), "flow": flow.as_data()}
+    found["forecast"] = _outlooks(terminal, census, scope, forecast, horizon)
     terminal.result(found)
+
+
+def _days(census: "Census", since: str | None, as_of: str | None) -> tuple[date, date]:
+    """Return the first day that is shown, and the last."""
+    day = census.check_day(_day(as_of, "--as-of") or census.last_day, "--as-of")
+    usual = max(day - timedelta(days=_SINCE_DAYS), census.first_day)
+    first = census.check_day(_day(since, "--since") or usual, "--since")
+    if first > day:
+        raise ConfigError(f"--since: {first} is later than --as-of {day}; give an earlier day.")
+    return first, day
 
 
 def _day(text: str | None, option: str) -> date | None:
@@ -97,15 +99,13 @@ def _scores(configuration: Configuration) -> Path:
     return configuration.folder / configuration.settings.scores.path
 
 
-@contextmanager
-def _census(configuration: Configuration, terminal: Terminal) -> Iterator["Census"]:
+def _census(configuration: Configuration, terminal: Terminal) -> "Census":
     from serving.crowd.census import Census
     from serving.crowd.census_folder import census_folder
 
     with terminal.progress("Reading the event log") as progress:
         folder = census_folder(configuration.dataset, _scores(configuration), progress)
-    with Census(folder, configuration.settings.engine.threads) as census:
-        yield census
+    return Census(folder)
 
 
 def _forecast(
