@@ -181,7 +181,8 @@ def _laws(
         if len(own) * group[1] >= _MANY_SUMS:
             stretch = _stretch(own, group, drift)
         elif again:
-            stretch = _stretch(again, group, plain)
+            # How small groups drift the stand-in can tell; that a release drifts less it cannot.
+            stretch = np.maximum(_stretch(again, group, plain), 1.0)
         found.append(Law(drift, stretch))
     return found
 
