@@ -187,6 +187,7 @@ def test_what_cannot_be_answered_is_refused_in_one_message(scored, tmp_path):
     order = refusal("crowd", config, "--as-of", "2025-02-01", "--since", "2025-02-02")
     assert "--since: 2025-02-02 is later than --as-of 2025-02-01" in order
     assert f"--as-of {last} --horizons 45" in refusal("crowd", config, "--horizon", 45)
+    assert "give it alone" in refusal("crowd", config, "--backtest", "--brand", "2")
     lacking = refusal("crowd", config, "--as-of", "2025-02-01", "--horizon", 30)
     assert "holds no forecasts of 2025-02-01; score it first" in lacking
 
@@ -205,6 +206,8 @@ def test_a_scored_file_that_does_not_fit_is_refused_in_one_message(scored, tmp_p
         scores / f"{last}.parquet"
     )
     assert "has the stages none, seen" in refusal("crowd", other.config)
+    (scores / f"{last}.parquet").write_text("no Parquet")
+    assert "cannot be read; score anew" in refusal("crowd", other.config)
     table.to_parquet(scores / "2025-02-01.parquet")
     (scores / f"{last}.parquet").unlink()
     old = refusal("crowd", other.config)

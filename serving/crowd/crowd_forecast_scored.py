@@ -9,6 +9,7 @@ from typing import Final
 import duckdb
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
@@ -30,6 +31,7 @@ class ScoredFile:
 
     Attributes
     ----------
+    horizons : in days, from the shortest to the longest.
     has_sales : whether the log had amounts to learn from.
     """
 
@@ -63,10 +65,13 @@ def read_scored(path: Path, census: Census, midnight: datetime) -> ScoredFile:
     ConfigError
         Where it is of another instant, of other stages, or not of all pairs.
     """
-    names = pq.read_schema(path).names
-    horizons = tuple(int(found[1]) for name in names if (found := _HORIZON.fullmatch(name)))
     day = midnight.date()
     anew = f"score anew: stagecast score CONFIG --as-of {day}"
+    try:
+        names = pq.read_schema(path).names
+    except (pa.ArrowException, OSError) as error:
+        raise ConfigError(f"[scores] path: {path} cannot be read; {anew}") from error
+    horizons = sorted(int(found[1]) for name in names if (found := _HORIZON.fullmatch(name)))
     if not horizons or not {"as_of", "stage", "release"} <= set(names):
         raise ConfigError(f"[scores] path: {path} is no file that `score` wrote; {anew}")
     x = horizons[0]
@@ -85,7 +90,7 @@ def read_scored(path: Path, census: Census, midnight: datetime) -> ScoredFile:
             f"midnight; {anew}"
         )
     has_sales = pc.count(table[f"expected_value_{x}d"]).as_py() > 0
-    return ScoredFile(path, day, table["release"][0].as_py(), horizons, has_sales)
+    return ScoredFile(path, day, table["release"][0].as_py(), tuple(horizons), has_sales)
 
 
 def _check_pairs(path: Path, pairs: int, census: Census, day: date, anew: str) -> None:

@@ -57,17 +57,18 @@ def crowd(
 
     configuration = load_configuration(config)
     terminal = Terminal(as_json)
+    if backtest and any(one is not None for one in (brand, category, as_of, since, horizon)):
+        raise ConfigError("--backtest looks at all brands, days and horizons: give it alone.")
     census = _census(configuration, terminal)
+    if backtest:
+        terminal.result({"backtest": _backtest(configuration, terminal, census)})
+        return
     scope = Scope.chosen(brand, category, census.categories)
     first, day = _days(census, since, as_of)
     found: dict[str, Any] = {
         "scope": {"brand": brand, "category": category},
         "as_of": day.isoformat(),
     }
-    if backtest:
-        found["backtest"] = _backtest(configuration, terminal, census)
-        terminal.result(found)
-        return
     forecast = _forecast(configuration, terminal, census, day, horizon, as_of is not None)
     series, flow = census.series(scope, first, day), census.flow(scope, first, day)
     terminal.say(f"The crowd of {scope.title} at {day}, in pairs of a user and a brand", "")
