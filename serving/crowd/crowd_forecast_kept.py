@@ -39,17 +39,7 @@ def keep_forecast(forecast: CrowdForecast, scores: Path) -> Path:
         for (name, values), index in zip(axes.items(), rows, strict=True)
     }
     columns |= {"mean": forecast.mean[rows], "variance": forecast.variance[rows]}
-    about = {
-        "day": forecast.day.isoformat(),
-        "release": forecast.release,
-        "has_sales": forecast.has_sales,
-        "honest": forecast.honest,
-        "horizons": forecast.horizons,
-        "stages": forecast.stages,
-        "brands": forecast.brands,
-        "drift": None if forecast.drift is None else forecast.drift.as_data(),
-    }
-    table = pa.table(columns).replace_schema_metadata({"stagecast": json.dumps(about)})
+    table = pa.table(columns).replace_schema_metadata({"stagecast": json.dumps(_about(forecast))})
     path = forecast_path(scores, forecast.day)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -106,4 +96,17 @@ def _axes(horizons: Any, brands: Any, stages: Any) -> dict[str, list[Any]]:
         "brand_id": list(brands),
         "stage": [_NEW, *stages],
         "what": [*stages, BUYERS, SALES],
+    }
+
+
+def _about(forecast: CrowdForecast) -> dict[str, Any]:
+    return {
+        "day": forecast.day.isoformat(),
+        "release": forecast.release,
+        "has_sales": forecast.has_sales,
+        "honest": forecast.honest,
+        "horizons": forecast.horizons,
+        "stages": forecast.stages,
+        "brands": forecast.brands,
+        "drift": None if forecast.drift is None else forecast.drift.as_data(),
     }

@@ -119,38 +119,47 @@ def _forecast(
 ) -> "CrowdForecast | None":
     """Return the forecast of a day from its scored file, and keep it; None where there is none."""
     from serving.crowd.crowd_forecast_day import forecast_of_day
-    from serving.crowd.crowd_forecast_scored import scored_days
 
-    scores, config = _scores(configuration), configuration.path
-    days = scored_days(scores)
-    way = f"score it first: stagecast score {config} --as-of {day}"
-    if day not in days:
-        if days and not day_was_asked:
-            raise ConfigError(
-                f"[scores] path: the newest scored day is {days[-1]}, and the log goes on to "
-                f"{day}; {way}, or look at that day: --as-of {days[-1]}"
-            )
-        if horizon is not None:
-            raise ConfigError(f"--horizon: {scores} holds no forecasts of {day}; {way}")
-        terminal.note([f"no forecast: {scores} holds none of {day}; {way}"])
+    if not _scored(configuration, terminal, day, horizon, day_was_asked):
         return None
-    zone = configuration.settings.events.time_zone
+    scores, zone = _scores(configuration), configuration.settings.events.time_zone
     with terminal.progress("Adding up the forecasts") as progress:
         forecast = forecast_of_day(census, scores, configuration.releases, day, zone, progress)
     if horizon is not None and horizon not in forecast.horizons:
         raise ConfigError(
             f"--horizon: {horizon}; the scored file of {day} holds "
             f"{', '.join(map(str, forecast.horizons))} days. Choose one, or score anew: "
-            f"stagecast score {config} --as-of {day} --horizons {horizon}"
+            f"stagecast score {configuration.path} --as-of {day} --horizons {horizon}"
         )
     if not forecast.honest:
-        terminal.note(
-            [
-                f"release {forecast.release} may have learnt from days after {day}: its forecast "
-                "is better than one that is made in time"
-            ]
-        )
+        terminal.note([f"release {forecast.release} may have learnt from days after {day}"])
     return forecast
+
+
+def _scored(
+    configuration: Configuration,
+    terminal: Terminal,
+    day: date,
+    horizon: int | None,
+    day_was_asked: bool,
+) -> bool:
+    """Return whether a day was scored; say how to, or refuse, where it was not."""
+    from serving.crowd.crowd_forecast_scored import scored_days
+
+    scores = _scores(configuration)
+    days = scored_days(scores)
+    if day in days:
+        return True
+    way = f"score it first: stagecast score {configuration.path} --as-of {day}"
+    if days and not day_was_asked:
+        raise ConfigError(
+            f"[scores] path: the newest scored day is {days[-1]}, and the log goes on to "
+            f"{day}; {way}, or look at that day: --as-of {days[-1]}"
+        )
+    if horizon is not None:
+        raise ConfigError(f"--horizon: {scores} holds no forecasts of {day}; {way}")
+    terminal.note([f"no forecast: {scores} holds none of {day}; {way}"])
+    return False
 
 
 def _outlooks(
