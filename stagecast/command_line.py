@@ -8,6 +8,7 @@ from features.errors import StagecastError
 from stagecast.commands import (
     answers,
     audiences,
+    crowd,
     cycles,
     data,
     diagnosis,
@@ -48,6 +49,7 @@ app.command()(runs.rollback)
 app.command()(retraining.compare)
 app.command()(retraining.retrain)
 app.command()(answers.score)
+app.command()(crowd.crowd)
 app.command()(audiences.audience)
 app.command()(roi.roi)
 app.command()(whys.why)
