@@ -8,6 +8,7 @@ from typing import Final, Self
 
 from features.errors import StoreAwayError, StoreError
 from serving.event_batches import EventBatch
+from serving.giving_way import give_way
 from serving.history_store import HistoryStore
 from serving.merged_histories import Committed
 
@@ -61,7 +62,7 @@ class EventWriter:
         self._most = most_waiting + 1
         self._room = threading.BoundedSemaphore(self._most)
         self._commit_seconds = _FIRST_GUESS
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="event-writer")
+        self._thread = ThreadPoolExecutor(1, "event-writer", give_way)
 
     def submit(self, batch: EventBatch) -> Future[Committed]:
         """Take a batch; once its future has a result, no kill of this process loses it.

@@ -16,6 +16,7 @@ from serving.event_batches import EventBatch, build_batch
 from serving.event_requests import EventsRequest, OptOutRequest
 from serving.event_rows import EventRows, read_event_rows
 from serving.event_writer import EventWriter, StoreBusyError
+from serving.giving_way import give_way
 from serving.history_store import HistoryStore
 from serving.opt_outs import OptOuts
 from serving.problems import Problem, RefusedError, busy
@@ -41,7 +42,7 @@ class Intake:
 
     def __init__(self, store: HistoryStore, opt_outs: OptOuts, time_zone: str) -> None:
         self._writer, self._opt_outs, self._zone = EventWriter(store), opt_outs, time_zone
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="intake")
+        self._thread = ThreadPoolExecutor(1, "intake", give_way)
 
     def close(self) -> None:
         """Finish what was accepted."""
