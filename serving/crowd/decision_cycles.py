@@ -80,13 +80,15 @@ class CategoryCycle:
     def told(self, beginning: str) -> bool:
         """Return whether the data suffice for the 80 % point, so that it may replace a prior.
 
-        Its interval must end within the days that can be told, and be no wider than from a day
-        to three times that day, or than three days.
+        It must lie in the first half of the days that can be told, since what lies beyond them
+        pulls longer ones down. Its interval must end within these days, and be no wider than from
+        a day to three times that day, or than three days.
         """
         if not self.seen(beginning):
             return False
-        _, low, high = self.decisions[beginning].days[CYCLE_SHARE]
-        return high < self.limit and high <= max(WIDEST * low, low + WIDEST)
+        day, low, high = self.decisions[beginning].days[CYCLE_SHARE]
+        near = day <= self.limit / 2 and high < self.limit
+        return near and high <= max(WIDEST * low, low + WIDEST)
 
     def as_data(self) -> dict[str, Any]:
         """Return plain data."""
