@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from benchmarks._served_world import REFERENCE, ServedWorld
 
-__all__ = ["GivenWorld", "beside", "given_world", "on_the_clients_core"]
+__all__ = ["GivenWorld", "beside", "given_world", "on_the_clients_core", "size_of"]
 
 _USERS: Final = 20_000
 _DAYS: Final = 120
@@ -95,6 +95,11 @@ def beside(world: ServedWorld, folder: Path, store: str = "", ports: int = 0) ->
     copy = replace(world, folder=folder, port=world.port + ports)
     copy.crown(REFERENCE)
     return copy
+
+
+def size_of(world: ServedWorld) -> str:
+    """Return how many users and brands it has, in words."""
+    return f"{world.users:,} users and {len(world.brand_ids())} brands"
 
 
 @contextmanager

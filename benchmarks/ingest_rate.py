@@ -21,11 +21,11 @@ import numpy.typing as npt
 
 from benchmarks._big_log import build_log
 from benchmarks._event_senders import AsksMeanwhile, EventSenders, Sent
-from benchmarks._given_world import given_world, on_the_clients_core
+from benchmarks._given_world import given_world, on_the_clients_core, size_of
 from benchmarks._measured import Run, measured
 from benchmarks._page import table, write_part
 from benchmarks._raw_client import closed_loop, request
-from benchmarks._served_world import PARTS, ServedWorld
+from benchmarks._served_world import ServedWorld
 from benchmarks.service import bodies, memory_of
 
 __all__ = ["main"]
@@ -149,9 +149,9 @@ def http_part(world: ServedWorld, found: Found) -> list[str]:
     head = ("events a batch", "senders", "events a second", "a batch, p50, ms", "p99, ms",
             "beside scores, a second", "scores, p50, ms", "p99, ms")  # fmt: skip
     return [
-        f"`POST /v1/events` to one worker on one core, {world.users:,} users with their events in "
-        f"LMDB, {15 * PARTS} brands; the senders are on the other core. Events are new and of "
-        "random users, and an answer comes once they are on the disk. Each sender sends one batch "
+        f"`POST /v1/events` to one worker on one core, {size_of(world)} with their events in "
+        "LMDB; the senders are on the other core. Events are new and of random users, and an "
+        "answer comes once they are on the disk. Each sender sends one batch "
         f"after the other. Beside them, in a run of its own, one caller asks for the scores of 64 "
         "users at the fast door, one call after the other. The median of "
         f"{len(found.syncs)} rates, in turn; percentiles of all calls.",

@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks._booster_servers import BoosterServers
-from benchmarks._given_world import given_world, on_the_clients_core
+from benchmarks._given_world import given_world, on_the_clients_core, size_of
 from benchmarks._in_turn import CALLS, Side, Times, in_turn
 from benchmarks._page import table, write_part
-from benchmarks._served_world import PARTS, REFERENCE, ServedWorld
+from benchmarks._served_world import REFERENCE, ServedWorld
 from benchmarks.service import bodies
 from models.release import Release, load_release
 from serving.scorer import Scorer
@@ -112,7 +112,7 @@ def lines(world: ServedWorld, repeats: int) -> list[str]:
         f"The chance of a purchase within {_HORIZON} days by the same trees, those of the "
         f"reference release, in five servers. All run on one core, with one worker and one thread "
         "each, the client on the other core; one connection, one call after the other. "
-        f"{world.users:,} users in LMDB, {15 * PARTS} brands.",
+        f"{size_of(world)}, in LMDB.",
         "",
         "- *raw echo* gives our own request back, in the process of the service.",
         "- *fast door* and *typed* are the service, as in [the part above](#the-service): they get "

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from benchmarks._commands import stagecast
-from benchmarks._given_world import beside, given_world, on_the_clients_core
+from benchmarks._given_world import beside, given_world, on_the_clients_core, size_of
 from benchmarks._in_turn import CALLS, Side, Times, in_turn
 from benchmarks._page import table, write_part
-from benchmarks._served_world import PARTS, ServedWorld
+from benchmarks._served_world import ServedWorld
 from benchmarks.service import bodies
 from tests.redis_servers import RedisServer
 
@@ -77,8 +77,8 @@ def lines(world: ServedWorld, repeats: int) -> list[str]:
     return [
         "## Redis beside LMDB",
         "",
-        f"The same release and the same {world.users:,} users ({15 * PARTS} brands) in LMDB and in "
-        f"a Redis {version} on the same machine, over a socket of the system, through the fast "
+        f"The same release, with {size_of(world)}, in LMDB and in a "
+        f"Redis {version} on the same machine, over a socket of the system, through the fast "
         "door. Both services have one worker on one core; Redis shares the other core with the "
         "client, which waits while Redis works. Both gave the same answers before the clock ran. "
         f"The median of {repeats} medians, in turn; p99 of all calls.",
