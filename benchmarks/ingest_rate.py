@@ -106,10 +106,11 @@ def one_repeat(
     world: ServedWorld, senders: EventSenders, asked: Sequence[bytes], found: Found
 ) -> None:
     """Measure everything once."""
-    found.syncs.append(sync_seconds(world.folder))
     calls = closed_loop(world.port, [request(_DOOR, body) for body in asked], _CALLS)
     found.scores.setdefault((0, 0), []).append(calls)
     for size, batches in _BATCHES.items():
+        # Often, and close to the single events: what the disk does besides changes.
+        found.syncs.append(sync_seconds(world.folder))
         for several in _SENDERS:
             key = size, several
             found.alone.setdefault(key, []).append(senders.send(size, several, batches))
@@ -154,7 +155,7 @@ def http_part(world: ServedWorld, found: Found) -> list[str]:
         "answer comes once they are on the disk. Each sender sends one batch "
         f"after the other. Beside them, in a run of its own, one caller asks for the scores of 64 "
         "users at the fast door, one call after the other. The median of "
-        f"{len(found.syncs)} rates, in turn; percentiles of all calls.",
+        f"{len(found.alone[1, 1])} rates, in turn; percentiles of all calls.",
         "",
         *table(head, list(http_rows(found))),
         f"An `fdatasync` of 4 KB on the same disk in the same run: {sync * 1e3:.2f} ms in the "
