@@ -24,6 +24,9 @@ _PARTS: Final = (
     "trees",
     "service",
     "mixed_day",
+    "other_servers",
+    "redis_beside_lmdb",
+    "ingest_rate",
 )
 _HEAD: Final = """# Benchmarks
 
