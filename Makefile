@@ -36,7 +36,7 @@ demo: .venv/.core-stamp ## a first forecast on a simulated world, in ./demo
 	@$(BIN)/python -m stagecast.demo $(ARGS)
 
 test: .venv/.all-stamp ## run every test, a file at a time on each core (ARGS="-k words" for some)
-	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: .venv/.all-stamp ## lint, formatting, types, and the one way that imports run
 	@$(BIN)/ruff check .

@@ -49,13 +49,14 @@ class Moments:
         """The coarse kind of moment that models start from: 0 never met, else 1 + stage."""
         return np.where(self.met | (self.stage > 0), 1 + self.stage, 0)
 
-    def only(self, rows: Ints) -> "Moments":
-        """Return the moments of some rows."""
+    def only(self, rows: npt.NDArray[Any]) -> "Moments":
+        """Return the moments of some rows: their numbers, or where `rows` is True."""
+        chosen = np.arange(len(self.stage))[rows].tolist()
         return Moments(
             self.X[rows],
             self.stage[rows],
-            [self.brands[row] for row in rows.tolist()],
-            [self.categories[row] for row in rows.tolist()],
+            [self.brands[row] for row in chosen],
+            [self.categories[row] for row in chosen],
             self.known[rows],
             self.met[rows],
         )
@@ -133,10 +134,10 @@ class ForecastModel:
         known = moments.known
         if known.all():
             return self._learnt(moments, horizons, outputs)
-        prior = self._prior(moments.only(np.flatnonzero(~known)), horizons, outputs)
+        prior = self._prior(moments.only(~known), horizons, outputs)
         if not known.any():
             return prior
-        learnt = self._learnt(moments.only(np.flatnonzero(known)), horizons, outputs)
+        learnt = self._learnt(moments.only(known), horizons, outputs)
         return Forecast(
             horizons,
             _merged(known, learnt.p_purchase, prior.p_purchase),
@@ -194,8 +195,8 @@ class ForecastModel:
         self, moments: Moments, horizons: tuple[int, ...], outputs: Collection[str]
     ) -> Forecast:
         stage, (hazards, outcomes, held, amounts) = moments.stage, self._strangers(moments)
-        met = np.flatnonzero(stage > 0)
-        if len(met):
+        met = stage > 0
+        if met.any():
             bins, some = len(self.purchase.edges), moments.only(met)
             cells = self.cells.means(some.brands, some.categories)
             hazards[met], amounts[met] = cells[:, :bins], cells[:, bins:]

@@ -190,7 +190,7 @@ class Explainer:
             some = moments.only(rows)
             hazard[rows], odds[rows], points[rows] = self._learnt(values[rows], some)
         if len(known) < n:
-            prior = self.model.predict(moments.only(np.flatnonzero(~moments.known)), [self.horizon])
+            prior = self.model.predict(moments.only(~moments.known), [self.horizon])
             hazard[~moments.known] = -np.log1p(-prior.p_purchase[:, 0])
         return hazard, odds, points
 

@@ -81,6 +81,17 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(NoSkipIsSilent())
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that start or kill other programs: the longest ones end first."""
+    long = {
+        item.path
+        for item in items
+        if item.get_closest_marker("fault") or item.get_closest_marker("needs")
+    }
+    items.sort(key=lambda item: item.path not in long)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for marker in item.iter_markers("needs"):
         for name in marker.args:

@@ -10,11 +10,11 @@ import pytest
 import schemathesis
 
 from features.vocabulary import COLUMNS
+from serving import turns
 from serving.api_pages import api_pages
 from serving.endpoints import ENDPOINTS, UNREAD
 from serving.openapi import openapi_document
 from serving.problems import Problem
-from serving.turns import Turns
 from serving.ways import OPEN_PATHS, WAYS
 
 DESCRIPTION = openapi_document()
@@ -77,7 +77,7 @@ def test_the_columns_of_an_event_are_those_of_the_log():
 
 
 def test_the_words_for_being_late_are_those_of_the_turns():
-    assert str(Turns()._busy()) == UNREAD
+    assert str(turns._busy()) == UNREAD
 
 
 def test_a_problem_is_described_as_it_is_sent():
