@@ -85,7 +85,7 @@ def lines(world: ServedWorld, repeats: int) -> list[str]:
         "",
         *table(head, list(rows(found))),
         f"At most **{worst:.2f} times** the time of LMDB; the bar is {_BAR}. A Redis on another "
-        "machine adds one round trip of the network for the histories, and one for attributes.",
+        "machine adds one round trip of the network.",
         "",
     ]
 
