@@ -1,11 +1,13 @@
 """The page of decision cycles: by when eventual buyers of each category have bought."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import streamlit as st
 
 from features.events import log_end
+from features.instants import micros_of
 from serving.console.charts import show_chart
 from serving.console.cycles_chart import cycles_chart
 from serving.console.kept_answers import answer_path, computed, kept_answer
@@ -33,7 +35,7 @@ def cycles_page(page: Page) -> None:
             computed(page, path, lambda say: _computed(page.settings, say))
             st.rerun()
         return
-    day = str(found["as_of"])[:10]
+    day = page.day(micros_of(datetime.fromisoformat(found["as_of"])))
     page.heading("page_cycles", words("cycles_caption", day=day, x=found["observed_days"]))
     _draw(page, found)
 

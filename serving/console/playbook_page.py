@@ -19,9 +19,9 @@ _STYLE: Final = f"""
 .advice {{ border: 1px solid #E3E8EC; border-top: 4px solid; border-radius: 8px;
   padding: 14px 18px; background: #FBFCFD; }}
 .advice h3 {{ font-size: 1.1rem; padding: 0 0 8px; }}
-.advice dl {{ display: grid; grid-template-columns: 5.5rem 1fr; gap: 6px 10px; margin: 0; }}
+.advice dl {{ display: grid; grid-template-columns: 5rem 1fr; gap: 6px 10px; margin: 0; }}
+.advice dt, .advice dd {{ margin: 0 !important; padding: 0 !important; }}
 .advice dt {{ color: {MUTED}; }}
-.advice dd {{ margin: 0; }}
 </style>
 """
 

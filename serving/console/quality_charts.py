@@ -46,8 +46,8 @@ def reliability_chart(table: Mapping[str, Any], forecast: str, came: str) -> go.
         marker={"color": ACCENT, "size": 9},
         hovertemplate="%{x:.2%}: %{y:.2%}<extra></extra>",
     )
-    figure.update_xaxes(title_text=forecast, type="log", tickformat=".1~%", dtick=1)
-    figure.update_yaxes(title_text=came, type="log", tickformat=".1~%", dtick=1)
+    figure.update_xaxes(title_text=forecast, type="log", tickformat=".2~%", dtick=1)
+    figure.update_yaxes(title_text=came, type="log", tickformat=".2~%", dtick=1)
     return figure
 
 
