@@ -74,7 +74,7 @@ def _draw(page: Page, found: dict[str, Any]) -> None:
         hide_index=True,
     )
     st.caption(words("cycles_write"))
-    st.code(f"stagecast cycles {page.settings.config} --write", language="sh")
+    st.code(f"stagecast cycles {page.settings.config} --write", language="sh", wrap_lines=True)
 
 
 def _days(one: dict[str, Any], percent: str) -> dict[str, float | None]:

@@ -37,7 +37,7 @@ class Page:
     def empty(self, name: str, command: str) -> None:
         """Say what is missing, and the command that makes it; draw nothing more."""
         st.info(self.words(name), icon=":material/inbox:")
-        st.code(f"stagecast {command}", language="sh")
+        st.code(f"stagecast {command}", language="sh", wrap_lines=True)
         st.stop()
 
     def day(self, micros: int) -> str:

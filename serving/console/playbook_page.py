@@ -19,7 +19,8 @@ _STYLE: Final = f"""
 .advice {{ border: 1px solid #E3E8EC; border-top: 4px solid; border-radius: 8px;
   padding: 14px 18px; background: #FBFCFD; }}
 .advice h3 {{ font-size: 1.1rem; padding: 0 0 8px; }}
-.advice dl {{ display: grid; grid-template-columns: 5rem 1fr; gap: 6px 10px; margin: 0; }}
+.advice dl {{ display: grid; grid-template-columns: 5rem 1fr; gap: 6px 10px;
+  margin: 0 !important; padding: 0 !important; }}
 .advice dt, .advice dd {{ margin: 0 !important; padding: 0 !important; }}
 .advice dt {{ color: {MUTED}; }}
 </style>
@@ -39,7 +40,11 @@ def playbook_page(page: Page) -> None:
         with grid, st.container():
             st.html(_card(page, title, advice, colours[stage]))
     st.caption(page.words("own_playbook"))
-    st.code(f"stagecast playbook {page.settings.config} --out playbook.toml", language="sh")
+    st.code(
+        f"stagecast playbook {page.settings.config} --out playbook.toml",
+        language="sh",
+        wrap_lines=True,
+    )
 
 
 def _card(page: Page, title: str, advice: Advice | None, colour: str) -> str:

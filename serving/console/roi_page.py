@@ -58,7 +58,7 @@ def roi_page(page: Page) -> None:
 
 
 def _campaigns(page: Page, folder: Path) -> list[str]:
-    """Return the campaigns of the log, looked up once for each state of it."""
+    """Return the campaigns of the log, the newest first, looked up once for each state of it."""
     words, path = page.words, answer_path(folder, "campaigns", {})
     found = kept_answer(path)
     if found is None:
@@ -76,7 +76,7 @@ def _campaigns(page: Page, folder: Path) -> list[str]:
 def _names(settings: ConsoleSettings) -> dict[str, Any]:
     with settings.dataset.open(campaigns=True) as data:
         names = campaign_names(data, log_end(data.engine, data.log.table))
-        return {"campaigns": list(names)}
+        return {"campaigns": list(reversed(names))}
 
 
 def _asked(page: Page, names: list[str], release: str) -> _Question:

@@ -19,7 +19,8 @@ _STYLE: Final = f"""
 .tile .label {{ color: {MUTED}; font-size: 0.85rem; line-height: 1.3; }}
 .tile .value {{ color: {INK}; font-size: 1.6rem; font-weight: 600; line-height: 1.4;
   font-variant-numeric: tabular-nums; }}
-.tile .unit {{ color: {MUTED}; font-size: 0.85rem; font-weight: 400; }}
+.tile .unit {{ color: {MUTED}; font-size: 0.85rem; font-weight: 400;
+  display: inline-block; line-height: 1.2; }}
 .tile .note {{ color: {MUTED}; font-size: 0.8rem; line-height: 1.35; }}
 </style>
 """
