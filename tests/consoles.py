@@ -73,7 +73,7 @@ class Visitor:
 
     def __post_init__(self) -> None:
         page = self.page
-        page.set_default_timeout(PATIENCE * 500)
+        page.set_default_timeout(PATIENCE * 1000)
         page.on("pageerror", lambda error: self.wrong.append(str(error)))
         page.on("console", lambda one: one.type == "error" and self.wrong.append(one.text))
         page.on("request", lambda request: self._check_host(request.url))
