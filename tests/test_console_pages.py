@@ -83,11 +83,10 @@ def test_the_crowd_is_that_of_the_command(visitor, shown):
 def test_an_audience_and_its_export_are_those_of_the_command(visitor, shown, tmp_path):
     visitor.begin()
     visitor.open("Audience")
-    visitor.press("Interest")
+    visitor.page.get_by_test_id("stPills").get_by_text("Interest", exact=True).click()
     visitor.settle()
     visitor.page.get_by_text("Size", exact=True).click()
-    visitor.settle()
-    size = visitor.page.get_by_role("spinbutton", name="Size", exact=True)
+    size = visitor.page.get_by_test_id("stNumberInput").get_by_label("Size", exact=True)
     size.fill("20")
     size.press("Enter")
     visitor.page.locator('[data-tile="users"][data-number="20"]').wait_for()

@@ -38,7 +38,11 @@ def console(
     from serving.console.launch import launch
 
     configuration = load_configuration(config)
-    launch(_settings(configuration, host, port, users))
+    settings = _settings(configuration, host, port, users)
+    name = f"[{host}]" if ":" in host else host
+    Terminal(False).say(f"The console: http://{name}:{port} (Ctrl+C stops it)")
+    sys.stdout.flush()
+    launch(settings)
 
 
 def console_user(
