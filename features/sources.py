@@ -27,6 +27,7 @@ __all__ = [
     "broken_source",
     "find_line",
     "id_text",
+    "instant_column",
     "read_origin",
     "read_source",
     "source_files",
@@ -169,6 +170,26 @@ def _table_of_file(con: Any, path: Path, table: str, what: str) -> Any:
         )
     quoted = ".".join('"' + part.replace('"', '""') + '"' for part in (name, schema, own))
     return con.table(readable_view(con, quoted))
+
+
+def instant_column(column: Any, what: str) -> Any:
+    """Return a column of times as instants in UTC; null where a text is none.
+
+    Raises
+    ------
+    EventLogError
+        It holds no times, dates or texts; `what` says whose column it is.
+    """
+    kind = column.type()
+    if kind.is_string() or kind.is_null():
+        return column.cast("string").nullif("").try_cast("timestamp('UTC')")
+    if not (kind.is_timestamp() or kind.is_date()):
+        raise EventLogError(
+            f"{what}: {column.get_name()!r} holds {kind}; write dates, timestamps, or text like "
+            "2025-01-31 or 2025-01-31T10:30:00Z."
+        )
+    naive = kind.is_date() or kind.timezone is None
+    return (column.cast("timestamp") if naive else column).cast("timestamp('UTC')")
 
 
 def id_text(column: Any, where: str) -> Any:

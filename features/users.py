@@ -11,7 +11,14 @@ import ibis
 from features.brands import TableSettings
 from features.engine import Engine
 from features.errors import EventLogError
-from features.sources import broken_source, find_line, id_text, read_source, source_files
+from features.sources import (
+    broken_source,
+    find_line,
+    id_text,
+    instant_column,
+    read_source,
+    source_files,
+)
 from features.vocabulary import slug
 
 __all__ = ["MOST_ATTRIBUTES", "Kind", "UserTable", "attribute_column", "read_users"]
@@ -185,23 +192,10 @@ def _row(engine: Engine, source: Any, path: Path) -> dict[str, Any]:
     if "valid_from" not in source.columns:
         return user | {"valid_from": ibis.null("int64"), "valid_from_found": ibis.null("string")}
     found = source.valid_from
-    micros = engine.reader.micros(_instant(found, path))
+    micros = engine.reader.micros(instant_column(found, f"{_WHAT}: {path}"))
     text = found.cast("string").nullif("")
     bad = ibis.ifelse(micros.isnull(), text, ibis.null("string"))
     return user | {"valid_from": micros, "valid_from_found": bad}
-
-
-def _instant(column: Any, path: Path) -> Any:
-    kind = column.type()
-    if kind.is_string() or kind.is_null():
-        return column.cast("string").nullif("").try_cast("timestamp('UTC')")
-    if not (kind.is_timestamp() or kind.is_date()):
-        raise EventLogError(
-            f"{_WHAT}: {path}: 'valid_from' holds {kind}; write dates, timestamps, or text like "
-            "2025-01-31 or 2025-01-31T10:30:00Z."
-        )
-    naive = kind.is_date() or kind.timezone is None
-    return (column.cast("timestamp") if naive else column).cast("timestamp('UTC')")
 
 
 def _check(read: Any, path: Path) -> tuple[bool, tuple[str, ...]]:

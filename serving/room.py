@@ -200,7 +200,7 @@ class Room:
             except StoreAwayError:
                 # For a moment nobody waits for it again.
                 self._away_until = monotonic() + _AWAY_SECONDS
-        return scorer.without_history(pairs, horizons, gone)
+        return scorer.without_history(pairs, horizons, gone, outputs)
 
     def _check(self, instant: int) -> None:
         """Refuse an instant whose look-back is forgotten; the store is asked now and then."""

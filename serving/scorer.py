@@ -133,16 +133,15 @@ class Scorer:
         with self._batches.reading(pairs, as_of) as batch:
             X, stage = self._features.values(batch)
         brands = [brand for _, brand in pairs]
-        known = X[:, self._user_seen] == X[:, self._user_seen]
-        if not self._category.keys() >= set(brands):
-            known &= np.array([brand in self._category for brand in brands], dtype=bool)
+        known = ~np.isnan(X[:, self._user_seen])
+        known &= np.array([brand in self._category for brand in brands], dtype=bool)
         return Moments(
             X,
             stage.astype(np.int64),
             brands,
             [self._category.get(brand) for brand in brands],
             known,
-            X[:, self._pair_seen] == X[:, self._pair_seen],
+            ~np.isnan(X[:, self._pair_seen]),
         )
 
     def _status(
@@ -176,6 +175,7 @@ class Scorer:
         pairs: Sequence[tuple[str, str]],
         horizons: Sequence[int],
         opted_out: Collection[str] = (),
+        outputs: Collection[str] = OUTPUTS,
     ) -> Answer:
         """Return what the priors say of the pairs' cells, status `degraded`, stage not known."""
         n = len(pairs)
@@ -185,7 +185,7 @@ class Scorer:
         X = np.full((n, len(self.release.features)), np.nan)
         moments = Moments(X, np.zeros(n, dtype=np.int64), brands, categories, no, no)
         return Answer(
-            self.release.model.predict(moments, horizons),
+            self.release.model.predict(moments, horizons, outputs),
             self.release.model.stages,
             np.full(n, -1),
             tuple(_OPTED_OUT if user in opted_out else "degraded" for user, _ in pairs),

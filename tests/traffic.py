@@ -3,6 +3,7 @@
 import contextlib
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -50,7 +51,7 @@ def found_in(store: HistoryStore, users: Sequence[str]) -> Counter[Key]:
     return counts
 
 
-class Caller(threading.Thread):
+class Caller(threading.Thread, ABC):
     """Asks over and over, each time on a new connection, so that any worker may answer.
 
     Attributes
@@ -71,8 +72,9 @@ class Caller(threading.Thread):
             while not self.stop.is_set():
                 self.once()
 
+    @abstractmethod
     def once(self) -> None:
-        raise NotImplementedError
+        """Ask once."""
 
     def post(self, path: str, body: Mapping[str, Any]) -> httpx.Response | None:
         """Return an answer, unless the connection broke or hung."""

@@ -12,7 +12,7 @@ from features.dataset import OpenDataset
 from features.engine import Engine
 from features.errors import EventLogError
 from features.instants import datetime_of
-from features.sources import broken_source, id_text, read_source
+from features.sources import broken_source, id_text, instant_column, read_source
 from features.vocabulary import KIND_CODE, MICROSECONDS_PER_DAY
 from serving.crowd.campaign import Campaign, build_campaign
 
@@ -167,7 +167,7 @@ def _read_touches(engine: Engine, path: Path, name: str) -> pa.Table:
     columns = {
         "user_id": id_text(source.user_id, f"{what}: {path}"),
         "brand_id": id_text(source.brand_id, f"{what}: {path}"),
-        "touched_at": engine.reader.micros(_instant(source.touched_at, path)),
+        "touched_at": engine.reader.micros(instant_column(source.touched_at, f"{what}: {path}")),
         "channel": channel.cast("string").nullif(""),
     }
     if "cost" in source.columns:
@@ -179,19 +179,6 @@ def _read_touches(engine: Engine, path: Path, name: str) -> pa.Table:
         raise broken_source(error, path, what) from error
     _check_rows(rows, path, name)
     return rows.drop_columns(["cost_found"]) if "cost" in columns else rows
-
-
-def _instant(column: Any, path: Path) -> Any:
-    kind = column.type()
-    if kind.is_string() or kind.is_null():
-        return column.cast("string").nullif("").try_cast("timestamp('UTC')")
-    if not (kind.is_timestamp() or kind.is_date()):
-        raise EventLogError(
-            f"--touches: {path}: 'touched_at' holds {kind}; write dates, timestamps, or text like "
-            "2025-01-31 or 2025-01-31T10:30:00Z."
-        )
-    naive = kind.is_date() or kind.timezone is None
-    return (column.cast("timestamp") if naive else column).cast("timestamp('UTC')")
 
 
 def _check_rows(rows: pa.Table, path: Path, name: str) -> None:
