@@ -1,17 +1,14 @@
 """Changing the file of keys: one command at a time, whole or not at all."""
 
-import fcntl
 import json
-import os
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 from features.errors import ConfigError
 from serving.keys import Key, digest, new_secret, read_keys
+from serving.secret_file import locked, replace_secretly
 
 __all__ = ["KeyFile"]
 
@@ -89,9 +86,9 @@ class KeyFile:
         self, change: Callable[[Sequence[Key]], Sequence[Key]], now: datetime
     ) -> Sequence[Key]:
         try:
-            with _locked(self.path):
+            with locked(self.path):
                 keys = [key for key in change(read_keys(self.path)) if not _is_over(key, now)]
-                _write(self.path, _text(keys))
+                replace_secretly(self.path, _text(keys))
         except OSError as error:
             raise ConfigError(
                 f"[serving] keys: {self.path} cannot be written ({error.strerror})."
@@ -122,39 +119,6 @@ def _ending(key: Key, name: str, end: datetime) -> Key:
 def _is_over(key: Key, now: datetime) -> bool:
     """Say whether nobody needs to see the key any more; an expired one is still listed."""
     return key.replaced and key.expires is not None and key.expires <= now
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Wait for the lock; the system lets go of it however the process ends."""
-    # A file of its own, since the other one is replaced: a lock on that would be on the old one.
-    with path.with_name(f".{path.name}.lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def _write(path: Path, text: str) -> None:
-    """Write the text beside the file, readable by its owner alone, and let it take its place."""
-    handle, partial = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with open(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except BaseException:
-        Path(partial).unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """See that the new name survives a loss of power."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _text(keys: Sequence[Key]) -> str:

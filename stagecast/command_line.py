@@ -8,6 +8,7 @@ from features.errors import StagecastError
 from stagecast.commands import (
     answers,
     audiences,
+    console,
     crowd,
     cycles,
     data,
@@ -54,6 +55,8 @@ app.command()(audiences.audience)
 app.command()(roi.roi)
 app.command()(whys.why)
 app.command()(playbooks.playbook)
+app.command()(console.console)
+app.command("console-user")(console.console_user)
 app.command()(answers.ingest)
 app.command()(answers.serve)
 app.add_typer(keys.app, name="keys")

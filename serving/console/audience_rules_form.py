@@ -1,0 +1,164 @@
+"""The form of an audience: whom to choose, and how many of them."""
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from serving.console.page import Page
+from serving.crowd.audience_rules import AudienceRules, audience_rules
+from serving.crowd.scored_pairs import ScoredPairs
+
+__all__ = ["asked_rules"]
+
+_CUTS = ("size", "threshold", "budget")
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """What says how many are taken."""
+
+    size: int | None = None
+    threshold: float | None = None
+    budget: float | None = None
+
+
+def asked_rules(page: Page, pairs: ScoredPairs) -> AudienceRules:
+    """Ask for the rules of an audience.
+
+    Raises
+    ------
+    ConfigError
+        Where they do not go together.
+    """
+    words = page.words
+    left, right = st.columns(2)
+    with left:
+        brand = st.selectbox(words("brand"), pairs.brand_ids, key="audience_brand")
+    with right:
+        horizons = sorted(pairs.file.horizons)
+        horizon = st.segmented_control(
+            words("horizon"),
+            horizons,
+            default=horizons[len(horizons) // 2],
+            required=True,
+            format_func=lambda x: words("days", x=x),
+            key="audience_horizon",
+        )
+    stages, least, value = _who(page, pairs)
+    where = _attributes(page, pairs)
+    cut, cost = _how_many(page)
+    return audience_rules(
+        brand=brand,
+        horizon=horizon or horizons[0],
+        stages=stages,
+        min_probability=least,
+        min_value=value,
+        where=where,
+        size=cut.size,
+        threshold=cut.threshold,
+        budget=cut.budget,
+        cost_per_user=cost,
+    )
+
+
+def _who(page: Page, pairs: ScoredPairs) -> tuple[tuple[str, ...], float | None, float | None]:
+    """Ask for stages, the least probability and the least expected value."""
+    words, names = page.words, page.stage_names()
+    stages = st.pills(
+        words("at_stages"),
+        pairs.file.stages,
+        selection_mode="multi",
+        format_func=lambda name: names.get(name, name),
+        key="audience_stages",
+    )
+    left, right = st.columns(2)
+    with left:
+        least = _number(page, "least_probability", 0.0, 100.0, 0.5, "audience_probability")
+    with right:
+        value = (
+            _number(page, "least_value", 0.0, None, 1.0, "audience_value")
+            if pairs.file.has_values
+            else None
+        )
+    return tuple(stages), None if least is None else least / 100, value
+
+
+def _attributes(page: Page, pairs: ScoredPairs) -> tuple[tuple[str, str], ...]:
+    """Ask which attributes users have: texts are picked, of numbers there would be too many."""
+    users = pairs.users
+    if users is None:
+        return ()
+    texts = [name for column, name in users.names.items() if users.kinds[column] == "text"]
+    if not texts:
+        return ()
+    values = _values(pairs, texts)
+    with st.expander(page.words("attributes")):
+        return tuple(
+            (name, value)
+            for name in texts
+            for value in st.multiselect(name, values[name], key=f"audience_where_{name}")
+        )
+
+
+def _values(pairs: ScoredPairs, names: list[str]) -> dict[str, list[str]]:
+    """Return the values of attributes, the most frequent first; asked once for a scored file."""
+    kept: dict[str, list[str]] | None = st.session_state.get("audience_values")
+    key = f"{pairs.file.path}:{pairs.file.as_of}"
+    if kept is None or st.session_state.get("audience_values_of") != key:
+        users = pairs.users
+        columns = {} if users is None else {name: column for column, name in users.names.items()}
+        kept = {}
+        for name in names:
+            quoted = '"' + columns[name].replace('"', '""') + '"'
+            rows = pairs.ask(
+                f"SELECT {quoted} FROM described WHERE {quoted} IS NOT NULL "
+                "GROUP BY ALL ORDER BY count(*) DESC, 1 LIMIT 500"
+            ).fetchall()
+            kept[name] = [str(value) for (value,) in rows]
+        st.session_state["audience_values"] = kept
+        st.session_state["audience_values_of"] = key
+    return kept
+
+
+def _how_many(page: Page) -> tuple[_Cut, float | None]:
+    words = page.words
+    left, middle, right = st.columns([2, 1, 1])
+    with left:
+        kind = st.segmented_control(
+            words("how_many"),
+            ("all", *_CUTS),
+            default="all",
+            required=True,
+            format_func=lambda name: words(f"cut_{name}"),
+            key="audience_cut",
+        )
+    with middle:
+        found = _cut(page, kind or "all")
+    with right:
+        cost = _number(page, "cost_per_user", 0.0, None, 0.1, "audience_cost")
+    if found.budget is not None and not cost:
+        st.caption(words("budget_needs_cost"))
+        return _Cut(), cost or None
+    return found, cost or None
+
+
+def _cut(page: Page, kind: str) -> _Cut:
+    if kind == "size":
+        size = st.number_input(page.words("cut_size"), 1, None, 1_000, 100, key="audience_size")
+        return _Cut(size=int(size))
+    if kind == "threshold":
+        percent = _number(page, "cut_threshold", 0.0, 100.0, 0.5, "audience_threshold")
+        return _Cut(threshold=None if percent is None else percent / 100)
+    if kind == "budget":
+        return _Cut(budget=_number(page, "cut_budget", 0.0, None, 10.0, "audience_budget") or None)
+    return _Cut()
+
+
+def _number(
+    page: Page, name: str, least: float, most: float | None, step: float, key: str
+) -> float | None:
+    """Ask for a number that may be left out."""
+    found: float | None = st.number_input(
+        page.words(name), least, most, None, step, key=key, placeholder=page.words("any")
+    )
+    return found

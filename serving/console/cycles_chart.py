@@ -1,0 +1,40 @@
+"""The chart of decision cycles: a day and its interval for each category."""
+
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from serving.console.charts import chart
+from serving.console.theme import ACCENT
+
+__all__ = ["cycles_chart"]
+
+
+def cycles_chart(rows: Sequence[tuple[str, float, float, float]], axis: str) -> go.Figure:
+    """Return points with intervals of 95 %, from the longest cycle to the shortest.
+
+    Parameters
+    ----------
+    rows : the category, the day, and the ends of its interval.
+    """
+    rows = sorted(rows, key=lambda row: row[1])
+    figure = chart(96 + 34 * len(rows))
+    figure.add_scatter(
+        x=[day for _, day, _, _ in rows],
+        y=[name for name, _, _, _ in rows],
+        error_x={
+            "type": "data",
+            "symmetric": False,
+            "array": [high - day for _, day, _, high in rows],
+            "arrayminus": [day - low for _, day, low, _ in rows],
+            "color": ACCENT,
+            "thickness": 2,
+            "width": 4,
+        },
+        mode="markers",
+        marker={"color": ACCENT, "size": 10},
+        hovertemplate="%{y}: %{x:.1f}<extra></extra>",
+    )
+    figure.update_xaxes(title_text=axis, rangemode="tozero")
+    figure.update_yaxes(showgrid=False, type="category")
+    return figure

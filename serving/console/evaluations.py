@@ -1,0 +1,57 @@
+"""The evaluation that a release carries, read without loading its models."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from features.errors import ReleaseError
+from serving.console.sources import State, state_of
+
+__all__ = ["Evaluated", "evaluated"]
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What a release says of itself.
+
+    Attributes
+    ----------
+    as_of : its T, microseconds since 1970.
+    facts : counts of what it learnt from.
+    evaluation : as `training` wrote it; None where nothing could be judged.
+    """
+
+    name: str
+    as_of: int
+    facts: Mapping[str, Any]
+    evaluation: Mapping[str, Any] | None
+
+
+def evaluated(releases: Path, name: str) -> Evaluated:
+    """Return what a published release says of itself.
+
+    Raises
+    ------
+    ReleaseError
+        Where it is missing or cannot be read.
+    """
+    path = releases / name / "release.json"
+    return _evaluated(path, name, state_of([path]))
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _evaluated(path: Path, name: str, state: State) -> Evaluated:
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+        facts = dict(about["facts"])
+        found = facts.get("evaluation") or {}
+        return Evaluated(name, int(about["as_of"]), facts, found if found.get("horizons") else None)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ReleaseError(
+            f"Release {name}: {path} cannot be read ({type(error).__name__}); promote the run "
+            "again, or roll back."
+        ) from error

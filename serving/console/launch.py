@@ -1,0 +1,96 @@
+"""Starting the console: Streamlit in this process's place, told its settings by the environment."""
+
+import importlib.util
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import Final
+
+from features.errors import ConfigError
+from serving.addresses import is_loopback
+from serving.console.passwords import UserFile
+from serving.console.settings import SETTINGS_VARIABLE, ConsoleSettings
+from serving.console.theme import OPTIONS
+
+__all__ = ["launch"]
+
+_OPTIONS: Final = {
+    "server.headless": "true",
+    "server.fileWatcherType": "none",
+    "server.maxUploadSize": "50",
+    "server.showEmailPrompt": "false",
+    "browser.gatherUsageStats": "false",
+    "client.toolbarMode": "minimal",
+    "client.showErrorDetails": "none",
+    "client.showErrorLinks": "false",
+    "runner.magicEnabled": "false",
+}
+
+
+def launch(settings: ConsoleSettings) -> None:
+    """Become the console; does not return.
+
+    Raises
+    ------
+    ConfigError
+        Where Streamlit is not there, nobody can listen at the host and port, or nobody should
+        without passwords.
+    """
+    _check_installed()
+    _check_host(settings)
+    _check_free(settings.host, settings.port)
+    root = Path(__file__).parents[2]
+    options = {
+        **_OPTIONS,
+        **OPTIONS,
+        "server.address": settings.host,
+        "server.port": str(settings.port),
+    }
+    app = str(Path(__file__).with_name("app.py"))
+    told = [f"--{name}={value}" for name, value in options.items()]
+    environment = {
+        **os.environ,
+        SETTINGS_VARIABLE: settings.model_dump_json(),
+        "PYTHONPATH": os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")]).rstrip(":"),
+    }
+    # Beside the configuration no file of Streamlit's may say otherwise.
+    os.chdir(root)
+    os.execve(
+        sys.executable,
+        [sys.executable, "-m", "streamlit", "run", app, *told],
+        environment,
+    )
+
+
+def _check_installed() -> None:
+    missing = [name for name in ("streamlit", "plotly") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ConfigError(
+            f"The console needs {' and '.join(missing)}; install its extra: "
+            "pip install 'stagecast[console]'"
+        )
+
+
+def _check_host(settings: ConsoleSettings) -> None:
+    """Refuse to be reached from elsewhere before somebody can sign in."""
+    if not UserFile(settings.users_file).names() and not is_loopback(settings.host):
+        raise ConfigError(
+            f"--host: {settings.host} can be reached from other machines, and nobody has a "
+            f"password in {settings.users_file}. Make one: stagecast console-user "
+            f"{settings.config} NAME. Or answer this machine alone: --host 127.0.0.1."
+        )
+
+
+def _check_free(host: str, port: int) -> None:
+    """Refuse an address that is taken; Streamlit itself would say so after seconds."""
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise ConfigError(
+            f"--host, --port: nobody can listen at {host}:{port} ({error.strerror}); stop what "
+            "does, or choose another port."
+        ) from error

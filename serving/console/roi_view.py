@@ -1,0 +1,110 @@
+"""A campaign's return, as tiles, a curve and tables."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from serving.console.charts import chart, show_chart
+from serving.console.page import Page
+from serving.console.theme import ACCENT, MUTED
+from serving.console.tiles import Tile, draw_tiles
+
+__all__ = ["draw_return"]
+
+
+def draw_return(page: Page, found: Mapping[str, Any], first: str, day: str) -> None:
+    """Draw the return of a campaign that began on a day, as it is known on another."""
+    words, whole, x = page.words, found["all"], found["horizon_days"]
+    note = words("return_note", first=first, day=day, x=x, release=found["release"] or "–")
+    page.section("return", note)
+    draw_tiles(_tiles(page, found, whole))
+    if found["cost_unknown"]:
+        st.caption(words("cost_unknown"))
+    if found["expected_by_day_since_touch"]:
+        page.section("path", words("path_note"))
+        show_chart(_path(page, found), "path", words("path"))
+    for name in ("channels", "stages"):
+        page.section(f"by_{name}")
+        st.dataframe(_rows(page, found[name], name), hide_index=True)
+    st.info(words("not_because"), icon=":material/info:")
+
+
+def _tiles(page: Page, found: Mapping[str, Any], whole: Mapping[str, Any]) -> list[Tile]:
+    words, x = page.words, found["horizon_days"]
+    over = words("over", n=f"{whole['over']:,}", pairs=f"{whole['pairs']:,}")
+    tiles = [
+        Tile("touched", words("touched"), found["users"], f"{found['users']:,}", note=over),
+        Tile("roi_buyers", words("buyers"), whole["buyers"], f"{whole['buyers']:,}"),
+    ]
+    if whole["sales"] is not None:
+        unit = words("money")
+        tiles.append(
+            Tile("sales_so_far", words("so_far"), whole["sales"], f"{whole['sales']:,.0f}", unit)
+        )
+    forecast, gain = whole["forecast"], whole["roi"]
+    if forecast is not None:
+        ends = words("interval_95", low=f"{forecast['low']:,.0f}", high=f"{forecast['high']:,.0f}")
+        shown = f"{forecast['value']:,.0f}"
+        label = words("sales_at", x=x)
+        tiles.append(Tile("sales_at_x", label, forecast["value"], shown, words("money"), ends))
+    if gain is not None:
+        ends = words("interval_95", low=f"{gain['low']:+.0%}", high=f"{gain['high']:+.0%}")
+        tiles.append(
+            Tile("roi", words("roi_at", x=x), gain["value"], f"{gain['value']:+.0%}", "", ends)
+        )
+    back = whole["break_even"]
+    if back is not None:
+        note = words("observed" if back["observed"] else "forecast_axis")
+        tiles.append(
+            Tile("break_even", words("cost_back"), back["day"], f"T+{back['day']}", "", note)
+        )
+    return tiles
+
+
+def _path(page: Page, found: Mapping[str, Any]) -> go.Figure:
+    """Return the sales by day since the touch, observed and expected, and the cost beside them."""
+    words = page.words
+    figure = chart(320, legend=True)
+    for name, colour, dash in (
+        ("expected_by_day_since_touch", ACCENT, "dot"),
+        ("sales_by_day_since_touch", ACCENT, "solid"),
+    ):
+        figure.add_scatter(
+            x=list(range(len(found[name]))),
+            y=found[name],
+            mode="lines",
+            name=words(name),
+            line={"color": colour, "width": 2.5, "dash": dash},
+            hovertemplate="T+%{x}: %{y:,.0f}<extra></extra>",
+        )
+    cost = found["all"]["cost"]
+    if cost:
+        line = {"color": MUTED, "width": 1.5, "dash": "dash"}
+        figure.add_hline(y=cost, line=line, annotation_text=words("cost"))
+    figure.update_xaxes(title_text=words("path_axis"), tickprefix="T+", showgrid=False)
+    figure.update_yaxes(title_text=words("money"), tickformat=",", rangemode="tozero")
+    return figure
+
+
+def _rows(page: Page, groups: list[dict[str, Any]], kind: str) -> dict[str, list[str]]:
+    words, names = page.words, page.stage_names()
+    return {
+        words(f"by_{kind}"): [names.get(one["name"], one["name"]) for one in groups],
+        words("pairs_of"): [f"{one['pairs']:,}" for one in groups],
+        words("buyers"): [f"{one['buyers']:,}" for one in groups],
+        words("so_far"): [_amount(one["sales"]) for one in groups],
+        words("expected_sales"): [
+            _amount(one["forecast"] and one["forecast"]["value"]) for one in groups
+        ],
+        words("interval_95_of"): [_ends(one["forecast"]) for one in groups],
+    }
+
+
+def _amount(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.0f}"
+
+
+def _ends(forecast: Mapping[str, float] | None) -> str:
+    return "–" if forecast is None else f"{forecast['low']:,.0f} … {forecast['high']:,.0f}"

@@ -1,0 +1,168 @@
+"""What pages show, read once and kept until a file that it comes from changes."""
+
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import streamlit as st
+
+from features.stage_rules import StageModel
+from serving.console.settings import ConsoleSettings
+from serving.crowd.audience_crowd import Crowd, crowd_of
+from serving.crowd.census import Census
+from serving.crowd.census_folder import CROWD_FOLDER, find_census
+from serving.crowd.crowd_forecast import CrowdForecast
+from serving.crowd.crowd_forecast_day import forecast_of_day
+from serving.crowd.crowd_forecast_kept import kept_forecasts
+from serving.crowd.playbook import Playbook, load_playbook
+from serving.crowd.scored import newest_scored
+from serving.crowd.scored_origin import scored_brands, scored_stage_model
+from serving.crowd.scored_pairs import ScoredPairs, open_scored
+from serving.opt_outs import OptOuts
+
+__all__ = [
+    "OpenScored",
+    "State",
+    "census_at",
+    "census_place",
+    "crowd",
+    "earlier_forecasts",
+    "forecast_at",
+    "playbook",
+    "scored",
+    "state_of",
+]
+
+State = tuple[tuple[str, int, int], ...]
+"""Names, times and sizes of files: what tells one state of them from another."""
+
+
+@dataclass(frozen=True)
+class OpenScored:
+    """The newest scored file, open for questions.
+
+    Attributes
+    ----------
+    state : of what it was read from.
+    held : closes the file once nobody looks at it any more.
+    """
+
+    pairs: ScoredPairs
+    model: StageModel | None
+    said: tuple[str, ...]
+    state: State
+    held: AbstractContextManager[ScoredPairs]
+
+
+def state_of(paths: Iterable[Path]) -> State:
+    """Return the state of files; those that are not there are in no state."""
+    found = []
+    for path in sorted(paths):
+        try:
+            about = path.stat()
+        except OSError:
+            continue
+        found.append((str(path), about.st_mtime_ns, about.st_size))
+    return tuple(found)
+
+
+def scored(settings: ConsoleSettings) -> OpenScored:
+    """Return the newest scored file, without the users who opted out.
+
+    Raises
+    ------
+    ConfigError
+        Where there is none, or a table that belongs to it cannot be read.
+    """
+    tables = [
+        settings.folder / table.path
+        for table in (settings.users, settings.brands)
+        if table.path is not None
+    ]
+    return _scored(
+        settings, state_of([*settings.scores.glob("*.parquet"), settings.opt_outs, *tables])
+    )
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _scored(_settings: ConsoleSettings, state: State) -> OpenScored:
+    file, said = newest_scored(_settings.scores)
+    dataset = _settings.dataset
+    opted_out = OptOuts(_settings.opt_outs).ids()
+    held = open_scored(file, dataset, scored_brands(file, _settings.releases), opted_out)
+    pairs = held.__enter__()
+    # What is looked up when it is first asked for is looked up here, before threads share it.
+    for name in ("users", "brand_ids"):
+        getattr(pairs, name)
+    model = scored_stage_model(file, _settings.releases, dataset)
+    return OpenScored(pairs, model, said, state, held)
+
+
+def crowd(found: OpenScored, brand: str, horizon: int) -> Crowd:
+    """Return the crowd of a brand at a horizon."""
+    return _crowd(found, found.state, brand, horizon)
+
+
+@st.cache_resource(max_entries=512, show_spinner=False)
+def _crowd(_found: OpenScored, state: State, brand: str, horizon: int) -> Crowd:
+    return crowd_of(_found.pairs, brand, horizon, _found.model)
+
+
+def census_place(settings: ConsoleSettings) -> Path | None:
+    """Return where the census of the log as it is now lies; None where it must be written."""
+    return find_census(settings.dataset, settings.scores)
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def census_at(folder: Path) -> Census:
+    """Return a census."""
+    return Census(folder)
+
+
+def forecast_at(settings: ConsoleSettings, folder: Path, day: date) -> CrowdForecast:
+    """Return the forecast of a day that was scored.
+
+    Raises
+    ------
+    ConfigError
+        Where the scored file does not fit the census.
+    """
+    return _forecast_at(settings, folder, day, state_of([settings.scores / f"{day}.parquet"]))
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _forecast_at(
+    _settings: ConsoleSettings, folder: Path, day: date, state: State
+) -> CrowdForecast:
+    return forecast_of_day(
+        census_at(folder),
+        _settings.scores,
+        _settings.releases,
+        day,
+        _settings.events.time_zone,
+        lambda _: None,
+    )
+
+
+def earlier_forecasts(settings: ConsoleSettings) -> tuple[CrowdForecast, ...]:
+    """Return the forecasts that were kept, from the first day to the last."""
+    kept = (settings.scores / CROWD_FOLDER).glob("forecast-*.parquet")
+    return _earlier_forecasts(settings, state_of(kept))
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _earlier_forecasts(_settings: ConsoleSettings, state: State) -> tuple[CrowdForecast, ...]:
+    return tuple(kept_forecasts(_settings.scores))
+
+
+def playbook(settings: ConsoleSettings) -> Playbook:
+    """Return the playbook, a brand's own advice in it."""
+    path = settings.playbook.path
+    return _playbook(settings, state_of([settings.folder / path] if path else []))
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _playbook(_settings: ConsoleSettings, state: State) -> Playbook:
+    return load_playbook(_settings.playbook, _settings.folder)

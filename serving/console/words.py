@@ -1,0 +1,40 @@
+"""The words of the pages, by language: data in `words_en` and `words_zh`, looked up by name."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, get_args
+
+from serving.console import words_en, words_zh
+from serving.crowd.playbook import Language
+
+__all__ = ["LANGUAGES", "Words", "words_in"]
+
+LANGUAGES: Final[tuple[Language, ...]] = get_args(Language)
+
+_ALL: Final[Mapping[Language, Mapping[str, str]]] = {"en": words_en.WORDS, "zh": words_zh.WORDS}
+
+
+@dataclass(frozen=True)
+class Words:
+    """The words of a language."""
+
+    language: Language
+
+    def __call__(self, name: str, /, **values: Any) -> str:
+        """Return a text, with values in its places."""
+        return _ALL[self.language][name].format(**values)
+
+    def stage(self, name: str, title: str | None = None) -> str:
+        """Return what people call a stage: its word, else its title, else its name."""
+        return _ALL[self.language].get(f"stage_{name}", title or name)
+
+
+def words_in(language: Language) -> Words:
+    """Return the words of a language.
+
+    Examples
+    --------
+    >>> words_in("en")("days", x=30), words_in("zh").stage("interest")
+    ('30 days', '兴趣')
+    """
+    return Words(language)

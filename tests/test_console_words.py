@@ -1,0 +1,29 @@
+"""The words of the console: each in both languages, with the same places for values."""
+
+import string
+from pathlib import Path
+
+import pytest
+
+from features.stages import load_stage_model, shipped_stage_models
+from serving.console import words_en, words_zh
+
+
+def places(text):
+    return sorted({name for _, name, _, _ in string.Formatter().parse(text) if name is not None})
+
+
+def test_every_word_is_there_in_both_languages():
+    assert list(words_en.WORDS) == list(words_zh.WORDS)
+    assert all(text.strip() for text in [*words_en.WORDS.values(), *words_zh.WORDS.values()])
+
+
+@pytest.mark.parametrize("name", words_en.WORDS)
+def test_a_word_has_the_same_places_in_both_languages(name):
+    assert places(words_en.WORDS[name]) == places(words_zh.WORDS[name])
+
+
+@pytest.mark.parametrize("model", shipped_stage_models())
+def test_every_stage_of_a_shipped_stage_model_has_a_word(model):
+    for stage in load_stage_model(model, Path())[0].names:
+        assert f"stage_{stage}" in words_zh.WORDS
