@@ -83,10 +83,11 @@ def test_the_crowd_is_that_of_the_command(visitor, shown):
 def test_an_audience_and_its_export_are_those_of_the_command(visitor, shown, tmp_path):
     visitor.begin()
     visitor.open("Audience")
-    visitor.page.get_by_test_id("stPills").get_by_text("Interest", exact=True).click()
+    visitor.press("Interest")
     visitor.settle()
     visitor.page.get_by_text("Size", exact=True).click()
-    size = visitor.page.get_by_test_id("stNumberInput").get_by_label("Size", exact=True)
+    visitor.settle()
+    size = visitor.page.get_by_role("spinbutton", name="Size", exact=True)
     size.fill("20")
     size.press("Enter")
     visitor.page.locator('[data-tile="users"][data-number="20"]').wait_for()

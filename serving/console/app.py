@@ -70,7 +70,7 @@ def main() -> None:
     users = UserFile(settings.users_file)
     # The address of a page is known to those outside as well; what it shows is not.
     chosen = st.navigation(pages, position="sidebar", expanded=True)
-    if not is_open(users, words):
+    if not is_open(users, settings.closed, words):
         return
     with st.sidebar:
         sign_out_button(words)

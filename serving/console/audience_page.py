@@ -32,7 +32,7 @@ def audience_page(page: Page) -> None:
     caption = words("audience_caption", day=page.day(file.as_of), release=file.release)
     page.heading("page_audience", caption)
     with st.container(border=True):
-        rules = asked_rules(page, found.pairs)
+        rules = asked_rules(page, found)
         whole = crowd(found, rules.brand, rules.horizon)
         exclusions = _exclusions(page, found, whole)
     choice = chosen(found.pairs, whole, rules, all_excluded(exclusions))

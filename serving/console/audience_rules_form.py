@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import streamlit as st
 
 from serving.console.page import Page
+from serving.console.sources import OpenScored, attribute_values
 from serving.crowd.audience_rules import AudienceRules, audience_rules
-from serving.crowd.scored_pairs import ScoredPairs
 
 __all__ = ["asked_rules"]
 
@@ -22,7 +22,7 @@ class _Cut:
     budget: float | None = None
 
 
-def asked_rules(page: Page, pairs: ScoredPairs) -> AudienceRules:
+def asked_rules(page: Page, found: OpenScored) -> AudienceRules:
     """Ask for the rules of an audience.
 
     Raises
@@ -30,7 +30,7 @@ def asked_rules(page: Page, pairs: ScoredPairs) -> AudienceRules:
     ConfigError
         Where they do not go together.
     """
-    words = page.words
+    words, pairs = page.words, found.pairs
     left, right = st.columns(2)
     with left:
         brand = st.selectbox(words("brand"), pairs.brand_ids, key="audience_brand")
@@ -44,8 +44,8 @@ def asked_rules(page: Page, pairs: ScoredPairs) -> AudienceRules:
             format_func=lambda x: words("days", x=x),
             key="audience_horizon",
         )
-    stages, least, value = _who(page, pairs)
-    where = _attributes(page, pairs)
+    stages, least, value = _who(page, found)
+    where = _attributes(page, found)
     cut, cost = _how_many(page)
     return audience_rules(
         brand=brand,
@@ -61,12 +61,12 @@ def asked_rules(page: Page, pairs: ScoredPairs) -> AudienceRules:
     )
 
 
-def _who(page: Page, pairs: ScoredPairs) -> tuple[tuple[str, ...], float | None, float | None]:
+def _who(page: Page, found: OpenScored) -> tuple[tuple[str, ...], float | None, float | None]:
     """Ask for stages, the least probability and the least expected value."""
-    words, names = page.words, page.stage_names()
+    words, names, file = page.words, page.stage_names(), found.pairs.file
     stages = st.pills(
         words("at_stages"),
-        pairs.file.stages,
+        file.stages,
         selection_mode="multi",
         format_func=lambda name: names.get(name, name),
         key="audience_stages",
@@ -77,47 +77,28 @@ def _who(page: Page, pairs: ScoredPairs) -> tuple[tuple[str, ...], float | None,
     with right:
         value = (
             _number(page, "least_value", 0.0, None, 1.0, "audience_value")
-            if pairs.file.has_values
+            if file.has_values
             else None
         )
     return tuple(stages), None if least is None else least / 100, value
 
 
-def _attributes(page: Page, pairs: ScoredPairs) -> tuple[tuple[str, str], ...]:
+def _attributes(page: Page, found: OpenScored) -> tuple[tuple[str, str], ...]:
     """Ask which attributes users have: texts are picked, of numbers there would be too many."""
-    users = pairs.users
+    users = found.pairs.users
     if users is None:
         return ()
-    texts = [name for column, name in users.names.items() if users.kinds[column] == "text"]
+    texts = {name: column for column, name in users.names.items() if users.kinds[column] == "text"}
     if not texts:
         return ()
-    values = _values(pairs, texts)
     with st.expander(page.words("attributes")):
         return tuple(
             (name, value)
-            for name in texts
-            for value in st.multiselect(name, values[name], key=f"audience_where_{name}")
+            for name, column in texts.items()
+            for value in st.multiselect(
+                name, attribute_values(found, column), key=f"audience_where_{name}"
+            )
         )
-
-
-def _values(pairs: ScoredPairs, names: list[str]) -> dict[str, list[str]]:
-    """Return the values of attributes, the most frequent first; asked once for a scored file."""
-    kept: dict[str, list[str]] | None = st.session_state.get("audience_values")
-    key = f"{pairs.file.path}:{pairs.file.as_of}"
-    if kept is None or st.session_state.get("audience_values_of") != key:
-        users = pairs.users
-        columns = {} if users is None else {name: column for column, name in users.names.items()}
-        kept = {}
-        for name in names:
-            quoted = '"' + columns[name].replace('"', '""') + '"'
-            rows = pairs.ask(
-                f"SELECT {quoted} FROM described WHERE {quoted} IS NOT NULL "
-                "GROUP BY ALL ORDER BY count(*) DESC, 1 LIMIT 500"
-            ).fetchall()
-            kept[name] = [str(value) for (value,) in rows]
-        st.session_state["audience_values"] = kept
-        st.session_state["audience_values_of"] = key
-    return kept
 
 
 def _how_many(page: Page) -> tuple[_Cut, float | None]:

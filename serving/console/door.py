@@ -23,9 +23,14 @@ def _seen() -> set[str]:
     return set()
 
 
-def is_open(file: UserFile, words: Words) -> bool:
-    """Return whether pages may be shown; draw the form to sign in where not."""
-    if file.exists:
+def is_open(file: UserFile, closed: bool, words: Words) -> bool:
+    """Return whether pages may be shown; draw the form to sign in where not.
+
+    Parameters
+    ----------
+    closed : whether there was a file of users when the console started.
+    """
+    if closed or file.exists:
         _seen().add(str(file.path))
     if str(file.path) not in _seen():
         return True

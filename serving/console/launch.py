@@ -38,8 +38,10 @@ def launch(settings: ConsoleSettings) -> None:
         without passwords.
     """
     _check_installed()
-    _check_host(settings)
+    users = UserFile(settings.users_file)
+    _check_host(settings, users)
     _check_free(settings.host, settings.port)
+    settings = settings.model_copy(update={"closed": users.exists})
     root = Path(__file__).parents[2]
     options = {
         **_OPTIONS,
@@ -72,9 +74,9 @@ def _check_installed() -> None:
         )
 
 
-def _check_host(settings: ConsoleSettings) -> None:
+def _check_host(settings: ConsoleSettings, users: UserFile) -> None:
     """Refuse to be reached from elsewhere before somebody can sign in."""
-    if not UserFile(settings.users_file).names() and not is_loopback(settings.host):
+    if not users.names() and not is_loopback(settings.host):
         raise ConfigError(
             f"--host: {settings.host} can be reached from other machines, and nobody has a "
             f"password in {settings.users_file}. Make one: stagecast console-user "

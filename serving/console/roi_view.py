@@ -17,7 +17,12 @@ __all__ = ["draw_return"]
 def draw_return(page: Page, found: Mapping[str, Any], first: str, day: str) -> None:
     """Draw the return of a campaign that began on a day, as it is known on another."""
     words, whole, x = page.words, found["all"], found["horizon_days"]
-    note = words("return_note", first=first, day=day, x=x, release=found["release"] or "–")
+    dates = {"first": first, "day": day, "x": x}
+    note = (
+        words("return_note_over", **dates)
+        if found["release"] is None
+        else words("return_note", **dates, release=found["release"])
+    )
     page.section("return", note)
     draw_tiles(_tiles(page, found, whole))
     if found["cost_unknown"]:

@@ -25,7 +25,8 @@ class ConsoleSettings(BaseModel):
     Attributes
     ----------
     config : the configuration's name, for the commands that pages tell people to run.
-    users_file : of those who may sign in; where it is missing, nobody has to.
+    users_file : of those who may sign in; where there has never been one, nobody has to.
+    closed : whether it was there when the console started.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,6 +45,7 @@ class ConsoleSettings(BaseModel):
     opt_outs: Path
     playbook: PlaybookSettings
     users_file: Path
+    closed: bool = False
     host: str = "127.0.0.1"
     port: int = 8501
 

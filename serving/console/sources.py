@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Final
 
 import streamlit as st
 
@@ -25,6 +26,7 @@ from serving.opt_outs import OptOuts
 __all__ = [
     "OpenScored",
     "State",
+    "attribute_values",
     "census_at",
     "census_place",
     "crowd",
@@ -34,6 +36,9 @@ __all__ = [
     "scored",
     "state_of",
 ]
+
+_MOST_VALUES: Final = 500
+"""Of an attribute; nobody looks through more."""
 
 State = tuple[tuple[str, int, int], ...]
 """Names, times and sizes of files: what tells one state of them from another."""
@@ -108,6 +113,21 @@ def crowd(found: OpenScored, brand: str, horizon: int) -> Crowd:
 @st.cache_resource(max_entries=512, show_spinner=False)
 def _crowd(_found: OpenScored, state: State, brand: str, horizon: int) -> Crowd:
     return crowd_of(_found.pairs, brand, horizon, _found.model)
+
+
+def attribute_values(found: OpenScored, column: str) -> list[str]:
+    """Return the values of a text among the users' attributes, the most frequent first."""
+    return _attribute_values(found, found.state, column)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _attribute_values(_found: OpenScored, state: State, column: str) -> list[str]:
+    quoted = '"' + column.replace('"', '""') + '"'
+    rows = _found.pairs.ask(
+        f"SELECT {quoted} FROM described WHERE {quoted} IS NOT NULL GROUP BY ALL "
+        f"ORDER BY count(*) DESC, 1 LIMIT {_MOST_VALUES}"
+    ).fetchall()
+    return [value for (value,) in rows]
 
 
 def census_place(settings: ConsoleSettings) -> Path | None:

@@ -239,6 +239,7 @@ WORDS: Final[Mapping[str, str]] = {
     "until the log, the champion or the opt-outs change.",
     "return": "Return",
     "return_note": "Began on {first}; as of {day}; x = {x} days; forecast by release {release}",
+    "return_note_over": "Began on {first}; as of {day}; x = {x} days; nothing is left to forecast",
     "touched": "Users touched",
     "over": "x is over for {n} of {pairs} pairs",
     "so_far": "Sales so far",

@@ -227,6 +227,7 @@ WORDS: Final[Mapping[str, str]] = {
     "模型版本或退出名单变化为止。",
     "return": "回报",
     "return_note": "始于 {first}；截至 {day}；x = {x} 天；预测版本 {release}",
+    "return_note_over": "始于 {first}；截至 {day}；x = {x} 天；全部对已满 x 天，无需预测",
     "touched": "触达用户",
     "over": "{pairs} 对中有 {n} 对已满 x 天",
     "so_far": "目前销售额",

@@ -38,11 +38,7 @@ def console(
     from serving.console.launch import launch
 
     configuration = load_configuration(config)
-    settings = _settings(configuration, host, port, users)
-    name = f"[{host}]" if ":" in host else host
-    Terminal(False).say(f"The console: http://{name}:{port} (Ctrl+C stops it)")
-    sys.stdout.flush()
-    launch(settings)
+    launch(_settings(configuration, host, port, users))
 
 
 def console_user(
