@@ -30,24 +30,27 @@ _PAGES: Final[dict[str, tuple[Callable[[Page], None], str]]] = {
 """The pages by name and address, each with its sign."""
 
 _ICON: Final = str(Path(__file__).with_name("icon.svg"))
+_LANGUAGE: Final = "language_spoken"
 _TONGUES: Final = {"en": "English", "zh": "简体中文"}
 
 
 def _language() -> Words:
     """Draw the switch of the language, and return its words; `?lang=zh` begins in Chinese."""
-    begun = st.query_params.get("lang", "en")
-    if "language" not in st.session_state:
-        st.session_state["language"] = begun if begun in LANGUAGES else "en"
+    begun = st.query_params.get("lang")
+    # Kept beside the switch: drawn anew on another page, a switch can come back without its value.
+    known = st.session_state.get(_LANGUAGE, begun if begun in LANGUAGES else LANGUAGES[0])
     with st.sidebar:
         chosen = st.segmented_control(
             "Language · 语言",
             LANGUAGES,
+            default=known,
             key="language",
             format_func=lambda name: _TONGUES[name],
             required=True,
             label_visibility="collapsed",
         )
-    return words_in(chosen or "en")
+    st.session_state[_LANGUAGE] = chosen or known
+    return words_in(chosen or known)
 
 
 def main() -> None:
