@@ -20,6 +20,7 @@ _PARTS: Final = (
     "feature_build",
     "batch_scoring",
     "audiences",
+    "console_pages",
     "kernel",
     "trees",
     "service",

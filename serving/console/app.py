@@ -30,6 +30,7 @@ _PAGES: Final[dict[str, tuple[Callable[[Page], None], str]]] = {
 """The pages by name and address, each with its sign."""
 
 _ICON: Final = str(Path(__file__).with_name("icon.svg"))
+_WORDMARK: Final = str(Path(__file__).with_name("wordmark.svg"))
 _LANGUAGE: Final = "language_spoken"
 _TONGUES: Final = {"en": "English", "zh": "简体中文"}
 
@@ -57,6 +58,7 @@ def main() -> None:
     """Draw the frame, and in it the page that is asked for."""
     settings = ConsoleSettings.told()
     st.set_page_config(page_title="Stagecast", page_icon=_ICON, layout="wide")
+    st.logo(_WORDMARK, size="large", icon_image=_ICON)
     st.html(STYLE)
     words = _language()
     page = Page(settings, words)

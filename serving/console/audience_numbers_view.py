@@ -1,5 +1,7 @@
 """What to expect of an audience, as tiles and tables."""
 
+from typing import Final
+
 import streamlit as st
 
 from serving.console.charts import show_chart
@@ -12,6 +14,8 @@ from serving.crowd.audience_numbers import Expectation, buyers_interval
 from serving.crowd.scored import ScoredFile
 
 __all__ = ["draw_audience"]
+
+_HUNDREDS: Final = 100
 
 
 def draw_audience(page: Page, audience: Audience, file: ScoredFile) -> None:
@@ -47,7 +51,7 @@ def _tiles(page: Page, audience: Audience) -> list[Tile]:
         Tile(
             "users", words("audience_users"), found.sums.users, f"{found.sums.users:,}", note=whole
         ),
-        Tile("buyers", words("buyers"), found.sums.buyers, f"{found.sums.buyers:,.1f}", note=ends),
+        Tile("buyers", words("buyers"), found.sums.buyers, _shown(found.sums.buyers), note=ends),
         _share(page, "share_of_buyers", found.share_of_buyers),
         _times(page, "lift", found.lift),
         _times(page, "lift_over_stage", found.lift_over_stage),
@@ -58,8 +62,13 @@ def _tiles(page: Page, audience: Audience) -> list[Tile]:
         number = data[name]
         if number is not None:
             unit = words("times" if name == "value_per_cost" else "money")
-            tiles.append(Tile(name, words(name), number, f"{number:,.2f}", unit))
+            tiles.append(Tile(name, words(name), number, _shown(number, 2), unit))
     return tiles
+
+
+def _shown(number: float, decimals: int = 1) -> str:
+    """Return a number as people read it: decimals tell nothing where there are hundreds."""
+    return f"{number:,.0f}" if number >= _HUNDREDS else f"{number:,.{decimals}f}"
 
 
 def _share(page: Page, name: str, share: float | None) -> Tile:
@@ -113,7 +122,7 @@ def _tier_rows(page: Page, audience: Audience) -> dict[str, list[str]]:
         words("tier"): [words(f"tier_{name}") for name in tiers],
         words("from_probability"): ["–" if p is None else f"{p:.2%}" for p in starts],
         words("audience_users"): [f"{found.sums.users:,}" for found in tiers.values()],
-        words("buyers"): [f"{found.sums.buyers:,.1f}" for found in tiers.values()],
+        words("buyers"): [_shown(found.sums.buyers) for found in tiers.values()],
         words("interval_80"): [
             "{:,} … {:,}".format(*buyers_interval(found.sums)) for found in tiers.values()
         ],

@@ -36,10 +36,12 @@ OPTIONS: Final = {
 
 STYLE: Final = """
 <style>
-[data-testid="stMainBlockContainer"] { max-width: 1180px; padding: 3.2rem 2rem 4rem; }
+[data-testid="stMainBlockContainer"] { max-width: 1180px; padding: 2.6rem 2rem 4rem; }
 [data-testid="stMetric"] { background: #F7F9FA; }
 [data-testid="stMetricLabel"] p { color: #5B6B78; }
-h1 { letter-spacing: -0.01em; }
+[data-testid="stHeading"] h1 {
+  font-size: 1.9rem; letter-spacing: -0.01em; padding: 0.5rem 0 0.2rem; }
+[data-testid="stHeading"] h3 { font-size: 1.3rem; padding: 1.1rem 0 0.2rem; }
 @media (max-width: 640px) {
   [data-testid="stMainBlockContainer"] { padding: 3.2rem 1rem 3rem; }
 }

@@ -11,17 +11,20 @@ from serving.console.theme import ACCENT, INK, MUTED
 
 __all__ = ["Tile", "draw_tiles"]
 
+_IN_A_ROW: Final = 6
+"""More of them are spread over two rows."""
+
 _STYLE: Final = f"""
 <style>
-.tiles {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(128px, 1fr)); gap: 12px; }}
-.tile {{ background: #F7F9FA; border: 1px solid #E3E8EC; border-left: 4px solid {ACCENT};
-  border-radius: 8px; padding: 10px 14px 12px; }}
-.tile .label {{ color: {MUTED}; font-size: 0.85rem; line-height: 1.3; }}
-.tile .value {{ color: {INK}; font-size: 1.6rem; font-weight: 600; line-height: 1.4;
+.tiles {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(132px, 1fr)); gap: 12px; }}
+.tiles.many {{ grid-template-columns: repeat(auto-fit, minmax(min(196px, 45%), 1fr)); }}
+.tile {{ background: #F7F9FA; border: 1px solid #E3E8EC; border-top: 4px solid {ACCENT};
+  border-radius: 8px; padding: 10px 12px 12px; }}
+.tile .label {{ color: {MUTED}; font-size: 0.82rem; line-height: 1.3; }}
+.tile .value {{ color: {INK}; font-size: 1.45rem; font-weight: 600; line-height: 1.45;
   font-variant-numeric: tabular-nums; }}
-.tile .unit {{ color: {MUTED}; font-size: 0.85rem; font-weight: 400;
-  display: inline-block; line-height: 1.2; }}
-.tile .note {{ color: {MUTED}; font-size: 0.8rem; line-height: 1.35; }}
+.tile .unit {{ color: {INK}; font-size: 0.78rem; line-height: 1.4; }}
+.tile .note {{ color: {MUTED}; font-size: 0.78rem; line-height: 1.4; }}
 </style>
 """
 
@@ -51,14 +54,16 @@ class Tile:
         label, shown, unit, note = map(html.escape, (self.label, self.shown, self.unit, self.note))
         number = "" if self.number is None else repr(self.number)
         return (
-            f'<div class="tile" style="border-left-color: {self.colour}" '
+            f'<div class="tile" style="border-top-color: {self.colour}" '
             f'data-tile="{html.escape(self.name)}" data-number="{number}">'
             f'<div class="label">{label}</div>'
-            f'<div class="value">{shown} <span class="unit">{unit}</span></div>'
+            f'<div class="value">{shown}</div>'
+            f'<div class="unit">{unit}</div>'
             f'<div class="note">{note}</div></div>'
         )
 
 
 def draw_tiles(tiles: Sequence[Tile]) -> None:
     """Draw tiles side by side, in as many columns as there is room for."""
-    st.html(_STYLE + f'<div class="tiles">{"".join(tile.markup for tile in tiles)}</div>')
+    kind = "tiles many" if len(tiles) > _IN_A_ROW else "tiles"
+    st.html(f'{_STYLE}<div class="{kind}">{"".join(tile.markup for tile in tiles)}</div>')

@@ -1,0 +1,161 @@
+"""The console in a browser over a million scored pairs: how long each click takes."""
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from playwright.sync_api import Browser, Locator, WebSocket
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+
+from benchmarks._commands import Steps
+from benchmarks._page import table, write_part
+from serving.crowd.scored import newest_scored
+from stagecast.configuration import load_configuration
+from tests.consoles import Console, Visitor, browser, running_console
+
+_USERS: Final = 90_000
+_DAYS: Final = 120
+_MOMENTS: Final = 60_000
+_VISITS: Final = 5
+_LONGEST: Final = 120.0
+
+Clicks = Iterator[tuple[str, Callable[[], object]]]
+
+
+class Visit:
+    """Somebody with a new window: what they click, and how long the console computes."""
+
+    def __init__(self, chromium: Browser, console: Console, number: int) -> None:
+        self.page = chromium.new_page(viewport={"width": 1280, "height": 900})
+        self.visitor = Visitor(self.page, console)
+        self.number = number
+        self.finished = 0
+        self.page.on("websocket", lambda socket: self._follow(socket))
+
+    def _follow(self, socket: WebSocket) -> None:
+        socket.on("framereceived", lambda frame: self._count(frame))
+
+    def _count(self, frame: bytes | str) -> None:
+        message = ForwardMsg.FromString(frame if isinstance(frame, bytes) else frame.encode())
+        self.finished += message.WhichOneof("type") == "script_finished"
+
+    def seconds(self) -> dict[str, float]:
+        """Do all of it, and return the seconds from each click until the page stands still."""
+        found = {}
+        for name, click in self._clicks():
+            before, began = self.finished, time.perf_counter()
+            click()
+            while self.finished == before:
+                self.page.wait_for_timeout(2)
+                if time.perf_counter() - began > _LONGEST:
+                    raise SystemExit(f"{name}: nothing came within {_LONGEST:.0f} s.")
+            self.visitor.settle()
+            found[name] = time.perf_counter() - began
+        self.page.close()
+        return found
+
+    def _clicks(self) -> Clicks:
+        """Yield the clicks, each visit at brands of its own: nothing was asked for before."""
+        yield "the first page, in a new window", lambda: self.visitor.begin()
+        yield "crowd: a brand", lambda: self._choose("Whose crowd", self.number + 12)
+        yield "crowd: change over 90 days", self._control("crowd_span").get_by_text("90").click
+        horizon = self._control("crowd_horizon").get_by_text("7 days")
+        yield "crowd: expected within 7 days", horizon.click
+        yield "audience: the page", self._link("Audience").click
+        yield "audience: a brand", lambda: self._choose("Brand", self.number + 1)
+        yield "audience: at a stage", lambda: self.visitor.press("Interest")
+        yield "audience: within 90 days", self._control("audience_horizon").get_by_text("90").click
+        yield "audience: cut by size", self._control("audience_cut").get_by_text("Size").click
+        yield "audience: a size", self._size
+        yield "model quality: the page", self._link("Model quality").click
+        yield "playbook: the page", self._link("Playbook").click
+
+    def _link(self, title: str) -> Locator:
+        return self.page.get_by_test_id("stSidebarNav").get_by_text(title, exact=True)
+
+    def _control(self, key: str) -> Locator:
+        return self.page.locator(f".st-key-{key}")
+
+    def _choose(self, label: str, place: int) -> None:
+        box = self.page.get_by_role("combobox", name=label)
+        box.click()
+        for _ in range(place):
+            box.press("ArrowDown")
+        box.press("Enter")
+
+    def _size(self) -> None:
+        size = self.page.get_by_role("spinbutton", name="Size", exact=True)
+        size.fill(str(1_000 + self.number))
+        size.press("Enter")
+
+
+def make_world(folder: Path) -> list[str]:
+    """Simulate, train, score and write the census; return what that took."""
+    steps, config = Steps(), str(folder / "stagecast.toml")
+    log = steps.run(
+        "simulate {events:,} events",
+        *("simulate", "--out", str(folder), "--users", str(_USERS), "--days", str(_DAYS)),
+    )
+    day = str(log["as_of"])
+    steps.train(folder, day, "--moments", str(_MOMENTS))
+    steps.run("score {pairs:,} pairs", "score", config, "--as-of", day)
+    steps.run("crowd: the census and the forecast", "crowd", config, "--as-of", day)
+    return steps.table()
+
+
+def clicked(config: Path, log: Path) -> list[Mapping[str, float]]:
+    """Return the seconds of each click by visit; the console is started anew for them."""
+    with running_console(config, log) as console, browser() as chromium:
+        return [Visit(chromium, console, number).seconds() for number in range(_VISITS)]
+
+
+def rows_of(visits: Sequence[Mapping[str, float]]) -> list[list[str]]:
+    """Return a row for each click: the first visit, and the median and longest of the others."""
+    rows = []
+    for name, first in visits[0].items():
+        later = [visit[name] for visit in visits[1:]]
+        seconds = (first, statistics.median(later), max(later))
+        rows.append([name, *(f"{value:.2f} s" for value in seconds)])
+    return rows
+
+
+def lines(world: Path | None) -> list[str]:
+    """Measure, and return the part of the page."""
+    with tempfile.TemporaryDirectory(prefix="stagecast-") as name:
+        folder = world or Path(name) / "world"
+        made = make_world(folder) if world is None else []
+        config = folder / "stagecast.toml"
+        configuration = load_configuration(config)
+        scores = configuration.folder / configuration.settings.scores.path
+        pairs = newest_scored(scores)[0].pairs
+        rows = rows_of(clicked(config, Path(name) / "console.log"))
+    return [
+        "## The console's pages",
+        "",
+        f"{pairs:,} scored pairs; Chromium and the console share the machine. Seconds from the "
+        "click until the page stands still: of the first visit after the start, and of "
+        f"{_VISITS - 1} more, each at brands of its own. The playbook has no data: its page "
+        "costs what Streamlit and the browser do.",
+        "",
+        *table(("click", "first visit", "median", "longest"), rows),
+        *made,
+    ]
+
+
+def main() -> None:
+    """Measure, and write the page where the world is the usual one."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--world", type=Path, help="a folder that has a census and scores")
+    asked = parser.parse_args()
+    part = lines(asked.world)
+    print(*part, sep="\n")
+    if asked.world is None:
+        write_part("console_pages", part)
+
+
+if __name__ == "__main__":
+    main()
