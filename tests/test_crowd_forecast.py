@@ -207,7 +207,7 @@ def test_a_scored_file_that_does_not_fit_is_refused_in_one_message(scored, tmp_p
     )
     assert "has the stages none, seen" in refusal("crowd", other.config)
     (scores / f"{last}.parquet").write_text("no Parquet")
-    assert "cannot be read; score anew" in refusal("crowd", other.config)
+    assert "is no file of forecasts" in refusal("crowd", other.config)
     table.to_parquet(scores / "2025-02-01.parquet")
     (scores / f"{last}.parquet").unlink()
     old = refusal("crowd", other.config)

@@ -16,8 +16,9 @@ from scipy import stats
 from serving.crowd.census import Census
 from serving.crowd.census_scope import Scope
 from serving.crowd.crowd_forecast_drift import COVERS, Drift
-from serving.crowd.crowd_forecast_scored import ScoredFile, scored_sums
+from serving.crowd.crowd_forecast_scored import scored_sums
 from serving.crowd.crowd_forecast_sums import Expected, new_again, past_span, spread_of_sales
+from serving.crowd.scored import ScoredFile
 
 __all__ = ["BUYERS", "SALES", "CrowdForecast", "Outlook", "interval", "sum_crowd"]
 
@@ -124,16 +125,17 @@ class CrowdForecast:
         return Outlook(x, what[:n], known[:n], mean[0][:n], low[:n], high[:n], flow)
 
 
-def sum_crowd(census: Census, scored: ScoredFile, honest: bool) -> CrowdForecast:
-    """Return the forecast of every brand from a scored file and from the census before its day."""
-    parts = [_at_horizon(census, scored, x) for x in scored.horizons]
+def sum_crowd(census: Census, scored: ScoredFile, day: date, honest: bool) -> CrowdForecast:
+    """Return the forecast of every brand from the scored file of a day and the census before."""
+    horizons = tuple(sorted(scored.horizons))
+    parts = [_at_horizon(census, scored, day, x) for x in horizons]
     mean, variance = (np.stack(part) for part in zip(*parts, strict=True))
     return CrowdForecast(
-        scored.day,
+        day,
         scored.release,
-        scored.has_sales,
+        scored.has_values,
         honest,
-        scored.horizons,
+        horizons,
         census.stages,
         tuple(census.categories),
         mean,
@@ -141,11 +143,11 @@ def sum_crowd(census: Census, scored: ScoredFile, honest: bool) -> CrowdForecast
     )
 
 
-def _at_horizon(census: Census, scored: ScoredFile, x: int) -> tuple[Floats, Floats]:
+def _at_horizon(census: Census, scored: ScoredFile, day: date, x: int) -> tuple[Floats, Floats]:
     mean, variance = scored_sums(scored, census, x)
-    past, _ = past_span(census, scored.day, x)
+    past, _ = past_span(census, day, x)
     variance[:, :, -1] = mean[:, :, -1] * spread_of_sales(past)[:, None]
-    new = new_again(census, scored.day, x)
+    new = new_again(census, day, x)
     return (
         np.concatenate([new.mean[:, None], mean], axis=1),
         np.concatenate([new.variance[:, None], variance], axis=1),

@@ -20,7 +20,7 @@ from serving.crowd.census import Census
 from serving.crowd.crowd_forecast import BUYERS, SALES, CrowdForecast, interval, sum_crowd
 from serving.crowd.crowd_forecast_drift import LEVELS, Law, groups_of, learn_drift, summed
 from serving.crowd.crowd_forecast_kept import keep_forecast, kept_forecasts
-from serving.crowd.crowd_forecast_scored import read_scored
+from serving.crowd.crowd_forecast_scored import fitting_scored
 from serving.crowd.crowd_forecast_sums import came_true, past_span
 
 __all__ = ["Coverage", "backtest", "backtest_days", "forecast_days"]
@@ -106,7 +106,7 @@ def forecast_days(
             with tempfile.TemporaryDirectory(prefix="stagecast-") as scratch:
                 path = Path(scratch) / f"{day}.parquet"
                 score(dataset, release, micros_of(midnight), horizons, path, None, lambda _: None)
-                one = sum_crowd(census, read_scored(path, census, midnight), honest=True)
+                one = sum_crowd(census, fitting_scored(path, census, midnight), day, honest=True)
             keep_forecast(one, scores)
         found.append(one)
     return found

@@ -17,7 +17,7 @@ from serving.crowd.crowd_forecast_kept import (
     kept_forecasts,
     load_forecast,
 )
-from serving.crowd.crowd_forecast_scored import read_scored
+from serving.crowd.crowd_forecast_scored import fitting_scored
 
 __all__ = ["forecast_of_day"]
 
@@ -41,7 +41,7 @@ def forecast_of_day(
     """
     path, kept = scores / f"{day}.parquet", forecast_path(scores, day)
     midnight = datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(zone))
-    scored = read_scored(path, census, midnight)
+    scored = fitting_scored(path, census, midnight)
     if kept.exists() and kept.stat().st_mtime_ns > max(path.stat().st_mtime_ns, census.written_ns):
         found = load_forecast(kept)
         if found.drift is not None and found.release == scored.release:
@@ -49,7 +49,7 @@ def forecast_of_day(
     progress("Adding up the forecasts")
     learnt = _trained_as_of(releases, scored.release)
     honest = learnt is not None and learnt <= micros_of(midnight)
-    forecast = sum_crowd(census, scored, honest)
+    forecast = sum_crowd(census, scored, day, honest)
     progress("Looking at the days that are over")
     earlier = [one for one in kept_forecasts(scores) if one.honest and one.day < day]
     drift = learn_drift(census, forecast.horizons, day, earlier)

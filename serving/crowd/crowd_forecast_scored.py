@@ -1,7 +1,5 @@
 """Scored files, as `score` writes them by day: which there are, and whether one fits the crowd."""
 
-import re
-from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import Final
@@ -9,37 +7,18 @@ from typing import Final
 import duckdb
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from features.errors import ConfigError
+from features.instants import datetime_of, micros_of
 from serving.crowd.census import Census
+from serving.crowd.scored import ScoredFile, read_scored
 
-__all__ = ["ScoredFile", "read_scored", "scored_days", "scored_sums"]
+__all__ = ["fitting_scored", "scored_days", "scored_sums"]
 
 Floats = npt.NDArray[np.float64]
 
-_HORIZON: Final = re.compile(r"p_purchase_(\d+)d")
 _MOST_APART: Final = 0.01
 """So large a share of the pairs may be missing, or too many: orders arrive late."""
-
-
-@dataclass(frozen=True)
-class ScoredFile:
-    """Forecasts of all pairs at the midnight of a day.
-
-    Attributes
-    ----------
-    horizons : in days, from the shortest to the longest.
-    has_sales : whether the log had amounts to learn from.
-    """
-
-    path: Path
-    day: date
-    release: str
-    horizons: tuple[int, ...]
-    has_sales: bool
 
 
 def scored_days(scores: Path) -> list[date]:
@@ -53,44 +32,29 @@ def scored_days(scores: Path) -> list[date]:
     return sorted(found)
 
 
-def read_scored(path: Path, census: Census, midnight: datetime) -> ScoredFile:
-    """Return what a scored file holds.
-
-    Parameters
-    ----------
-    midnight : the instant at which it has to be scored.
+def fitting_scored(path: Path, census: Census, midnight: datetime) -> ScoredFile:
+    """Return a scored file of all pairs of a census at a midnight.
 
     Raises
     ------
     ConfigError
-        Where it is of another instant, of other stages, or not of all pairs.
+        Where it cannot be read, is of another instant, of other stages, or not of all pairs.
     """
-    day = midnight.date()
+    scored, day = read_scored(path), midnight.date()
     anew = f"score anew: stagecast score CONFIG --as-of {day}"
-    try:
-        names = pq.read_schema(path).names
-    except (pa.ArrowException, OSError) as error:
-        raise ConfigError(f"[scores] path: {path} cannot be read; {anew}") from error
-    horizons = sorted(int(found[1]) for name in names if (found := _HORIZON.fullmatch(name)))
-    if not horizons or not {"as_of", "stage", "release"} <= set(names):
-        raise ConfigError(f"[scores] path: {path} is no file that `score` wrote; {anew}")
-    x = horizons[0]
-    stages = [name[5 : -len(f"_{x}d")] for name in names if re.fullmatch(rf"p_at_\w+_{x}d", name)]
-    if stages != list(census.stages):
+    if scored.stages != census.stages:
         raise ConfigError(
-            f"[scores] path: {path} has the stages {', '.join(stages)}, and the configuration's "
-            f"stage model has {', '.join(census.stages)}; train with this model and {anew}"
+            f"[scores] path: {path} has the stages {', '.join(scored.stages)}, and the "
+            f"configuration's stage model has {', '.join(census.stages)}; train with this model "
+            f"and {anew}"
         )
-    table = pq.read_table(path, columns=["as_of", "release", f"expected_value_{x}d"])
-    _check_pairs(path, table.num_rows, census, day, anew)
-    at = table["as_of"][0].as_py()
-    if at != midnight:
+    _check_pairs(path, scored.pairs, census, day, anew)
+    if scored.as_of != micros_of(midnight):
+        at = datetime_of(scored.as_of).astimezone(midnight.tzinfo).isoformat()
         raise ConfigError(
-            f"[scores] path: {path} was scored at {at.isoformat()}, and a census is taken at "
-            f"midnight; {anew}"
+            f"[scores] path: {path} was scored at {at}, and a census is taken at midnight; {anew}"
         )
-    has_sales = pc.count(table[f"expected_value_{x}d"]).as_py() > 0
-    return ScoredFile(path, day, table["release"][0].as_py(), tuple(horizons), has_sales)
+    return scored
 
 
 def _check_pairs(path: Path, pairs: int, census: Census, day: date, anew: str) -> None:
@@ -113,12 +77,12 @@ def scored_sums(scored: ScoredFile, census: Census, x: int) -> Floats:
     query = f"""
         SELECT CAST(brand_id AS VARCHAR), stage, {", ".join(sums)},
             coalesce(sum("expected_value_{x}d"), 0), 0
-        FROM read_parquet(?) GROUP BY ALL"""
+        FROM {scored.sql} GROUP BY ALL"""
     found = np.zeros((2, len(census.categories), len(census.stages), len(columns) + 1))
     place = {name: i for i, name in enumerate(census.categories)}
     level = {name: i for i, name in enumerate(census.stages)}
     with duckdb.connect() as con:
-        for brand, stage, *values in con.execute(query, [str(scored.path)]).fetchall():
+        for brand, stage, *values in con.execute(query).fetchall():
             if brand in place:
                 found[:, place[brand], level[stage]] = np.reshape(values, (-1, 2)).T
     return found
