@@ -156,17 +156,18 @@ def test_scores_of_a_file_of_pairs_are_those_of_all_and_priors_for_strangers(
     asked.astype(str)[["brand_id", "user_id"]].to_csv(tmp_path / "pairs.csv", index=False)
     done = stagecast(
         "score", integers.config, "--as-of", AS_OF, "--pairs", tmp_path / "pairs.csv",
-        "--horizons", "90,7", "--release", integers.release, "--out", tmp_path / "s.parquet",
-        "--json",
+        "--horizons", "90,7", "--release", integers.release, "--json",
     )  # fmt: skip
     assert done.code == 0, done.err
+    # Not among the files of whole days, which pages and lists read.
+    out = integers.folder / "scores" / "pairs" / f"{AS_OF}.parquet"
     assert done.json == {
-        "out": str(tmp_path / "s.parquet"), "release": integers.release, "pairs": 5, "unknown": 3,
+        "out": str(out), "release": integers.release, "pairs": 5, "unknown": 3,
         "stages": done.json["stages"], "expected_buyers": done.json["expected_buyers"],
     }  # fmt: skip
     assert set(done.json["expected_buyers"]) == {"7", "90"}
     assert sum(done.json["stages"].values()) == 5
-    found = pd.read_parquet(tmp_path / "s.parquet")
+    found = pd.read_parquet(out)
     assert list(found.columns) == contract_columns(90, 7)
     rows = found.set_index(["user_id", "brand_id"])
     assert set(rows.index) == set(asked.itertuples(index=False, name=None))

@@ -26,7 +26,7 @@ def score(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="The Parquet file. Default: a file named after the day in [scores] path.",
+            help="The Parquet file. Default: named after the day, in [scores] path.",
             metavar="FILE",
         ),
     ] = None,
@@ -45,7 +45,9 @@ def score(
     asked = horizons_of(horizons, configuration.settings.forecast.horizons, found.max_horizon)
     instant = configuration.instant(as_of)
     scores = configuration.folder / configuration.settings.scores.path
-    path = out or scores / f"{configuration.day(instant)}.parquet"
+    # What some pairs are asked for is no state of the crowd: pages and lists do not read it.
+    folder = scores if pairs is None else scores / "pairs"
+    path = out or folder / f"{configuration.day(instant)}.parquet"
     with terminal.progress("Reading the event log") as progress:
         summary = write(configuration.dataset, found, instant, asked, path, pairs, progress)
     terminal.note(summary.said)
