@@ -20,6 +20,8 @@ from tests.worlds import stagecast
 pytestmark = pytest.mark.needs("redis")
 
 DEADLINE_MS = 200
+# The page says how long it took; a machine that is busy with more takes longer.
+PATIENCE = 60.0
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ def test_a_redis_that_breaks_under_load_loses_nothing_and_is_found_again(served,
             broken(served)
             began = time.monotonic()
             Sender(served.url, f"{name}-probe{outage}", served.base, again=True).once()
-            assert until(lambda: served.scores() == served.right)
+            assert until(lambda: served.scores() == served.right, PATIENCE)
             again.append(time.monotonic() - began)
     with served.place.open(write=False) as store:
         found = books.check(found_in(store, books.users))
