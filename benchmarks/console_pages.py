@@ -89,7 +89,7 @@ class Visit:
 
     def _size(self) -> None:
         size = self.page.get_by_role("spinbutton", name="Size", exact=True)
-        size.fill(str(1_000 + self.number))
+        size.fill(str(2_000 + self.number))
         size.press("Enter")
 
 

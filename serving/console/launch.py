@@ -49,7 +49,6 @@ def launch(settings: ConsoleSettings) -> None:
         "server.address": settings.host,
         "server.port": str(settings.port),
     }
-    app = str(Path(__file__).with_name("app.py"))
     told = [f"--{name}={value}" for name, value in options.items()]
     environment = {
         **os.environ,
@@ -60,7 +59,7 @@ def launch(settings: ConsoleSettings) -> None:
     os.chdir(root)
     os.execve(
         sys.executable,
-        [sys.executable, "-m", "streamlit", "run", app, *told],
+        [sys.executable, "-m", "serving.console", *told],
         environment,
     )
 
