@@ -3,13 +3,13 @@
 import streamlit as st
 
 from serving.console.charts import show_chart
-from serving.console.lift_chart import lift_chart
 from serving.console.page import Page
-from serving.console.stage_colours import stage_colours
 from serving.console.tiles import Tile, draw_tiles
 from serving.crowd.audience import Audience
 from serving.crowd.audience_numbers import Expectation, buyers_interval
 from serving.crowd.scored import ScoredFile
+from serving.pictures.lift_chart import lift_chart
+from serving.pictures.stage_colours import stage_colours
 
 __all__ = ["draw_audience"]
 

@@ -9,8 +9,8 @@ from models.release import champions
 from serving.console.charts import show_chart
 from serving.console.evaluations import evaluated
 from serving.console.page import Page
-from serving.console.quality_charts import gain_chart, months_chart, reliability_chart
 from serving.console.tiles import Tile, draw_tiles
+from serving.pictures.quality_charts import gain_chart, months_chart, reliability_chart
 
 __all__ = ["quality_page"]
 

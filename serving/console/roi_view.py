@@ -6,10 +6,11 @@ from typing import Any
 import plotly.graph_objects as go
 import streamlit as st
 
-from serving.console.charts import chart, show_chart
+from serving.console.charts import show_chart
 from serving.console.page import Page
 from serving.console.theme import ACCENT, MUTED
 from serving.console.tiles import Tile, draw_tiles
+from serving.pictures.charts import chart
 
 __all__ = ["draw_return"]
 

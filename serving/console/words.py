@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, get_args
 
+from features.stage_rules import NO_STAGE, StageModel
 from serving.console import words_en, words_zh
 from serving.crowd.playbook import Language
 
@@ -27,6 +28,11 @@ class Words:
     def stage(self, name: str, title: str | None = None) -> str:
         """Return what people call a stage: its word, else its title, else its name."""
         return _ALL[self.language].get(f"stage_{name}", title or name)
+
+    def stages(self, model: StageModel) -> dict[str, str]:
+        """Return what people call each stage of a stage model, `none` first."""
+        titles = {stage.name: stage.title for stage in model.stages}
+        return {name: self.stage(name, titles.get(name)) for name in (NO_STAGE, *titles)}
 
 
 def words_in(language: Language) -> Words:

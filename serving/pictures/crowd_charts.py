@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import plotly.graph_objects as go
 
-from serving.console.charts import chart, faded
-from serving.console.stage_colours import NOWHERE
 from serving.console.theme import ACCENT, INK, MUTED
 from serving.crowd.crowd_forecast import Outlook
 from serving.crowd.flow import Flow
+from serving.pictures.charts import chart, faded
+from serving.pictures.stage_colours import NOWHERE
 
 __all__ = ["change_chart", "flow_chart", "laid_over_chart", "series_chart"]
 

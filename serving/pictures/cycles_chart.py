@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from serving.console.charts import chart
 from serving.console.theme import ACCENT
+from serving.pictures.charts import chart
 
 __all__ = ["cycles_chart"]
 

@@ -1,0 +1,1 @@
+"""The figures that the console and the report share: without a browser, without Streamlit."""
