@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import streamlit as st
-
 from serving.console.theme import ACCENT, INK, MUTED
 
 __all__ = ["Tile", "draw_tiles"]
@@ -61,4 +59,7 @@ class Tile:
 
 def draw_tiles(tiles: Sequence[Tile]) -> None:
     """Draw tiles side by side, in as many columns as there is room for."""
+    # A report has tiles as well, and no Streamlit.
+    import streamlit as st
+
     st.html(_STYLE + f'<div class="tiles">{"".join(tile.markup for tile in tiles)}</div>')
