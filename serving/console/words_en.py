@@ -277,7 +277,8 @@ WORDS: Final[Mapping[str, str]] = {
     "earlier_all_note": "Forecasts made {x} days before, laid over the census of the day that they "
     "spoke of; bars are intervals of 80 %, and {held} of {n} of all stages held what came.",
     "report_tiers_note": "Scored users of the brand by their probability of a purchase within {x} "
-    "days after {day}, by release {release}; who opted out is in no number.",
+    "days after {day}, by release {release}; who opted out is in no number, and "
+    "amounts are in the log's money.",
     "tier_rates": "Share that buys, by tier",
     "all_scored": "All scored users",
     "of_one_brand": "Tiers are those of one brand. This command writes its report:",
@@ -289,6 +290,7 @@ WORDS: Final[Mapping[str, str]] = {
     "each pair's first touch, amounts are in the log's money.",
     "returns_not_kept": "No return of a campaign of this crowd is kept. The first command tells "
     "one; the second keeps it for the report, on its page of returns:",
+    "percent_days": "{x} %, in days",
     "begun": "Began on",
     "as_of": "As of",
     "roi": "ROI",

@@ -1,12 +1,13 @@
 """Charts: what all of them have in common."""
 
+import html
 from typing import Final
 
 import plotly.graph_objects as go
 
 from serving.console.theme import FONT, GRID, INK, MUTED
 
-__all__ = ["SHADE", "chart", "faded"]
+__all__ = ["SHADE", "chart", "faded", "plain"]
 
 SHADE: Final = 0.28
 """How opaque an interval is."""
@@ -49,3 +50,14 @@ def faded(colour: str, opacity: float = SHADE) -> str:
     """
     red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
     return f"rgba({red},{green},{blue},{opacity})"
+
+
+def plain(text: str) -> str:
+    """Return a text in which Plotly, which knows a few tags, finds none.
+
+    Examples
+    --------
+    >>> plain("<b>bold</b>")
+    '&lt;b&gt;bold&lt;/b&gt;'
+    """
+    return html.escape(text, quote=False)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from serving.console.theme import ACCENT
-from serving.pictures.charts import chart
+from serving.pictures.charts import chart, plain
 
 __all__ = ["cycles_chart"]
 
@@ -21,7 +21,7 @@ def cycles_chart(rows: Sequence[tuple[str, float, float, float]], axis: str) -> 
     figure = chart(96 + 34 * len(rows))
     figure.add_scatter(
         x=[day for _, day, _, _ in rows],
-        y=[name for name, _, _, _ in rows],
+        y=[plain(name) for name, _, _, _ in rows],
         error_x={
             "type": "data",
             "symmetric": False,

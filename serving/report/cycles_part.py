@@ -37,7 +37,7 @@ def cycles_part(asked: Asked, folder: Path, view: View) -> Part:
     note = words("cycles_caption", day=day, x=found["observed_days"])
     body = _picture(asked, rows, day) + table(_rows(asked, rows), words("cycles"))
     body += element("p", words("cycles_note"), **{"class": "note"})
-    return Part(_NAME, body, f"{words('cycles_what')}. {note}.", {"as_of": day, "categories": rows})
+    return Part(_NAME, body, f"{words('cycles_what')} · {note}", {"as_of": day, "categories": rows})
 
 
 def _picture(asked: Asked, rows: list[dict[str, Any]], day: str) -> str:
@@ -60,7 +60,10 @@ def _rows(asked: Asked, rows: list[dict[str, Any]]) -> dict[str, list[str]]:
         words("cycle_days"): [f"{one['cycle_days']}" for one in rows],
         words("cycle_from"): [words(f"from_{one['from']}") for one in rows],
         words("buyers"): [f"{one['beginnings'][CONTACT]['buyers']:,}" for one in rows],
-        **{f"{percent} %": [_interval(one, percent) for one in rows] for percent in _PERCENT},
+        **{
+            words("percent_days", x=percent): [_interval(one, percent) for one in rows]
+            for percent in _PERCENT
+        },
     }
 
 

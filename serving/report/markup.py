@@ -63,8 +63,7 @@ def _cell(text: str) -> str:
 def picture(figure: go.Figure, alt: str, title: str = "") -> str:
     """Return a place where the page draws a figure; `alt` says what it shows.
 
-    Figures have texts of their own, in which Plotly takes some marks for tags: no id may stand in
-    one unescaped.
+    Figures have texts of their own; those that come from elsewhere are `plain` in them.
     """
     height = int(figure.layout.height)
     # Within a script no text is escaped, and only "<" could end it.

@@ -43,10 +43,11 @@ def outlook_part(asked: Asked, view: View) -> Part:
 
 def _picture(asked: Asked, view: View, forecast: CrowdForecast, outlook: Outlook) -> str:
     words, names = asked.words, asked.stage_names()
-    axis = words("change_axis", x=outlook.x)
+    # Above the picture, where it is folded on a telephone; at the axis it would be cut off.
+    title = words("change_axis", x=outlook.x)
     colours = stage_colours(forecast.stages)
-    figure = change_chart(outlook, view.now(asked), names, colours, axis)
-    return picture(figure, f"{axis}: {view.day}", words("expected_in", x=outlook.x))
+    figure = change_chart(outlook, view.now(asked), names, colours, axis="")
+    return picture(figure, f"{title}: {view.day}", title)
 
 
 def _sums(asked: Asked, outlook: Outlook, day: date) -> list[Tile]:

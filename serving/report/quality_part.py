@@ -35,7 +35,7 @@ def quality_part(asked: Asked) -> Part:
     rows = found.evaluation["horizons"][x]
     judged = words("judged_note", n=f"{rows['model']['n']:,.0f}", x=x)
     day = asked.day_text(found.as_of)
-    note = f"{words('quality_caption', release=found.name, day=day)}. {judged}."
+    note = f"{words('quality_caption', release=found.name, day=day)} · {judged}"
     body = tiles(_tiles(words, rows)) + _pictures(words, found.evaluation, x)
     body += table(_rows(words, rows), words("baselines")) + caption(words("baselines_note"))
     data = {"release": found.name, "horizon": int(x), **rows}

@@ -48,7 +48,7 @@ def report(
         found = build_report(asked)
         page = found.markup()
     file.write(page)
-    terminal.note([f"{part} is not in it; {way}" for part, way in found.missing.items()])
+    terminal.note([f"the report lacks its {part}: {way}" for part, way in found.missing.items()])
     size = len(page.encode())
     terminal.say(f"{found.asked.title}: {out} ({size / 1e6:.1f} MB)")
     terminal.result({"out": str(out), "bytes": size, "language": language, **found.as_data()})
