@@ -15,7 +15,7 @@ from serving.pictures.audience_tables import tier_rows
 from serving.pictures.lift_chart import lift_chart
 from serving.pictures.stage_colours import NOWHERE
 from serving.report.asked import Asked
-from serving.report.markup import picture, table, tiles
+from serving.report.markup import caption, picture, table, tiles
 from serving.report.part import Part
 
 __all__ = ["audience_part"]
@@ -36,6 +36,8 @@ def audience_part(asked: Asked) -> Part:
     note = words("report_tiers_note", x=horizon, day=day, release=file.release)
     body = tiles(_tiles(asked, audience)) + _picture(words, audience, day)
     body += table(tier_rows(words, audience), words("tiers"))
+    if horizon < audience.crowd.cycle_days:
+        body += caption(words("cycle_is_longer", x=audience.crowd.cycle_days))
     data = {"as_of": day, "release": file.release, "horizon": horizon, **audience.as_data()}
     return Part("tiers", body, f"{note} {words('tiers_note')}", data)
 
@@ -68,14 +70,8 @@ def _tiles(asked: Asked, audience: Audience) -> list[Tile]:
 
 def _picture(words: Words, audience: Audience, day: str) -> str:
     """Return the share that buys of each tier, and of everyone."""
-    found = {words(f"tier_{name}"): (one, None) for name, one in audience.tiers.items()}
-    rows = [
-        (name, one.sums.rate, colour)
-        for name, (one, colour) in {
-            **found,
-            words("all_scored"): (audience.everyone, NOWHERE),
-        }.items()
-        if one.sums.rate is not None
-    ]
+    known = [(words(f"tier_{name}"), one, None) for name, one in audience.tiers.items()]
+    known.append((words("all_scored"), audience.everyone, NOWHERE))
+    rows = [(name, one.sums.rate, shade) for name, one, shade in known if one.sums.rate is not None]
     title = words("tier_rates")
     return picture(lift_chart(rows, words("rate_axis")), f"{title}: {day}", title)

@@ -1,6 +1,6 @@
 """The report of one crowd: its parts, as a page and as plain data."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import partial
@@ -26,8 +26,9 @@ __all__ = ["Report", "build_report"]
 
 _SINCE_DAYS: Final = 30
 
-_KEYS: Final = {
+_PARTS: Final = {
     "stages_now": "census",
+    "series": None,
     "flow": "flow",
     "expected": "forecast",
     "earlier": "earlier",
@@ -37,7 +38,9 @@ _KEYS: Final = {
     "page_quality": "quality",
     "page_playbook": "playbook",
 }
-"""What parts are called in the plain data; the series is that of the census."""
+"""The parts in their order, and what they are called in plain data; the series is in the census."""
+
+_Builds = dict[str, Callable[[], Part]]
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class Report:
     @property
     def missing(self) -> dict[str, str]:
         """What is missing, and the command that makes it, or why it cannot be shown."""
-        return {_KEYS[one.name]: one.way for one in self.parts if one.way and one.name in _KEYS}
+        return {key: part.way for key, part in self._keyed() if part.way is not None}
 
     def markup(self) -> str:
         """Return the page."""
@@ -65,24 +68,26 @@ class Report:
     def as_data(self) -> dict[str, Any]:
         """Return plain data; a part that is missing is None."""
         scope = self.asked.scope
-        data = dict.fromkeys(_KEYS.values())
-        data |= {_KEYS[one.name]: one.data for one in self.parts if one.name in _KEYS}
         return {
             "scope": {"brand": scope.brand, "category": scope.category},
             "as_of": None if self.day is None else self.day.isoformat(),
-            **data,
+            **{key: part.data for key, part in self._keyed()},
             "missing": self.missing,
         }
+
+    def _keyed(self) -> Iterator[tuple[str, Part]]:
+        for part in self.parts:
+            key = _PARTS[part.name]
+            if key is not None:
+                yield key, part
 
     def _about(self) -> Iterator[str]:
         """Yield the lines below the heading."""
         words, forecast = self.asked.words, self.as_data()["forecast"]
         if self.day is not None:
             yield words("report_day", day=self.day, zone=self.asked.zone)
-        if forecast is None:
-            yield words("report_no_release")
-        else:
-            yield words("report_release", release=forecast["release"])
+            release = forecast and forecast["release"]
+            yield words("report_release" if release else "report_no_release", release=release)
         yield words("report_stage_model", model=self.asked.dataset.stage_model()[0].name)
 
 
@@ -100,10 +105,11 @@ def build_report(asked: Asked) -> Report:
         known = {} if census is None else census.categories
         asked = replace(asked, scope=Scope.chosen(scope.brand, scope.category, known))
     if folder is None or census is None:
-        return Report(asked, asked.day, tuple(_without_census(asked)))
+        return Report(asked, asked.day, tuple(_parts(asked, _of_releases(asked))))
     day = _day(asked, census)
     view = View(census, max(day - timedelta(days=_SINCE_DAYS), census.first_day), day)
-    return Report(asked, day, tuple(_parts(asked, folder, view)))
+    builds = _of_census(asked, folder, view) | _of_releases(asked)
+    return Report(asked, day, tuple(_parts(asked, builds)))
 
 
 def _day(asked: Asked, census: Census) -> date:
@@ -114,30 +120,32 @@ def _day(asked: Asked, census: Census) -> date:
     return known[-1] if known else census.last_day
 
 
-def _parts(asked: Asked, folder: Path, view: View) -> Iterator[Part]:
-    for name, build in (
-        ("stages_now", partial(stages_part, asked, view)),
-        ("series", partial(series_part, asked, view)),
-        ("flow", partial(flow_part, asked, view)),
-        ("expected", partial(outlook_part, asked, view)),
-        ("earlier", partial(earlier_part, asked, view)),
-        ("tiers", partial(audience_part, asked)),
-        ("page_cycles", partial(cycles_part, asked, folder, view)),
-        ("page_roi", partial(returns_part, asked, folder, view)),
-        ("page_quality", partial(quality_part, asked)),
-        ("page_playbook", partial(playbook_part, asked)),
-    ):
-        yield part_or_reason(asked.words, name, build)
+def _parts(asked: Asked, builds: _Builds) -> Iterator[Part]:
+    """Yield the parts in their order; without a census most of them say how to write it."""
+    for name in _PARTS:
+        if name in builds:
+            yield part_or_reason(asked.words, name, builds[name])
+        elif name != "series":
+            way = f"stagecast crowd {asked.config}"
+            yield Part.without(name, asked.words("no_census"), way)
 
 
-def _without_census(asked: Asked) -> Iterator[Part]:
-    """Yield the parts of which some need no census; the others say how to write it."""
-    no_census = asked.words("no_census")
-    for name in ("stages_now", "flow", "expected", "earlier", "page_cycles", "page_roi"):
-        yield Part.without(name, no_census, f"stagecast crowd {asked.config}")
-    for name, build in (
-        ("tiers", audience_part),
-        ("page_quality", quality_part),
-        ("page_playbook", playbook_part),
-    ):
-        yield part_or_reason(asked.words, name, partial(build, asked))
+def _of_census(asked: Asked, folder: Path, view: View) -> _Builds:
+    return {
+        "stages_now": partial(stages_part, asked, view),
+        "series": partial(series_part, asked, view),
+        "flow": partial(flow_part, asked, view),
+        "expected": partial(outlook_part, asked, view),
+        "earlier": partial(earlier_part, asked, view),
+        "page_cycles": partial(cycles_part, asked, folder, view),
+        "page_roi": partial(returns_part, asked, folder, view),
+    }
+
+
+def _of_releases(asked: Asked) -> _Builds:
+    """Return the parts that need no census."""
+    return {
+        "tiers": partial(audience_part, asked),
+        "page_quality": partial(quality_part, asked),
+        "page_playbook": partial(playbook_part, asked),
+    }
