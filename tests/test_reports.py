@@ -230,6 +230,28 @@ def test_an_earlier_forecast_is_held_against_the_census_of_its_day(scored, tmp_p
         (scored.folder / "scores" / "crowd" / f"forecast-{early}.parquet").unlink()
 
 
+def test_of_many_categories_those_with_most_buyers_are_shown_and_the_others_are_counted(
+    full, census, tmp_path
+):
+    path = answer_path(census, "cycles", {})
+    kept = path.read_text()
+    cycles = json.loads(kept)
+    one = json.dumps(cycles["categories"][0])
+    cycles["categories"] = [json.loads(one) | {"category": f"k{i:02}"} for i in range(15)]
+    for i, category in enumerate(cycles["categories"]):
+        category["beginnings"]["contact"]["buyers"] = i
+    path.write_text(json.dumps(cycles))
+    try:
+        facts, read = written(full.config, tmp_path / "report.html")
+    finally:
+        path.write_text(kept)
+    assert len(facts["cycles"]["categories"]) == 15
+    assert [cell for cell in read.said["th"] if cell in {f"k{i:02}" for i in range(15)}] == [
+        f"k{i:02}" for i in range(3, 15)
+    ]
+    assert words_in("en")("more_categories", n=3) in read.said["p"]
+
+
 def test_a_kept_return_is_shown_while_the_release_and_the_opt_outs_are_those_of_its_question(
     full, census
 ):
@@ -269,7 +291,7 @@ def test_what_is_missing_is_said_with_the_command_that_makes_it(tmp_path):
     assert facts["playbook"] is not None
     assert command("crowd", config)
     facts, read = written(config, tmp_path / "report.html", "--brand", "b1")
-    assert facts["census"]["pairs"]["awareness"][-1] == 1
+    assert sum(counts[-1] for counts in facts["census"]["pairs"].values()) == 1
     assert facts["missing"]["forecast"] == f"stagecast score {config} --as-of {facts['as_of']}"
     assert words_in("en")("no_category") in read.said["p"]
 

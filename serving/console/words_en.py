@@ -285,6 +285,7 @@ WORDS: Final[Mapping[str, str]] = {
     "cycle_of_configuration": "The decision cycle in use is {x} days.",
     "cycles_not_kept": "The decision cycles of the log as it is now are not kept. The first "
     "command tells them; the second keeps them for the report, on its page of decision cycles:",
+    "more_categories": "And {n} more categories, of which fewer have bought.",
     "no_category": "The brand has no category, so it has no decision cycle of its own.",
     "returns_note": "The newest campaigns that touched this crowd and whose return is kept; T is "
     "each pair's first touch, amounts are in the log's money.",

@@ -268,6 +268,7 @@ WORDS: Final[Mapping[str, str]] = {
     "cycle_of_configuration": "当前使用的决策周期为 {x} 天。",
     "cycles_not_kept": "当前日志的决策周期尚未保留。第一条命令可直接查看；"
     "在第二条命令打开的“决策周期”页面计算后，报告即可显示：",
+    "more_categories": "另有 {n} 个购买者较少的品类。",
     "no_category": "该品牌没有所属品类，因此没有自己的决策周期。",
     "returns_note": "触达该人群且结果已保留的最新活动；T 为每对的首次触达，金额为日志货币。",
     "returns_not_kept": "尚未保留与该人群有关的活动回报。第一条命令可直接查看；"

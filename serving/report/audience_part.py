@@ -70,8 +70,12 @@ def _tiles(asked: Asked, audience: Audience) -> list[Tile]:
 
 def _picture(words: Words, audience: Audience, day: str) -> str:
     """Return the share that buys of each tier, and of everyone."""
-    known = [(words(f"tier_{name}"), one, None) for name, one in audience.tiers.items()]
-    known.append((words("all_scored"), audience.everyone, NOWHERE))
-    rows = [(name, one.sums.rate, shade) for name, one, shade in known if one.sums.rate is not None]
+    shown = {words(f"tier_{name}"): tier for name, tier in audience.tiers.items()}
+    everyone = words("all_scored")
+    rows = [
+        (name, one.sums.rate, NOWHERE if name == everyone else None)
+        for name, one in (shown | {everyone: audience.everyone}).items()
+        if one.sums.rate is not None
+    ]
     title = words("tier_rates")
     return picture(lift_chart(rows, words("rate_axis")), f"{title}: {day}", title)

@@ -2,21 +2,23 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from features.instants import micros_of
 from serving.crowd.decision_cycles import CONTACT, CYCLE_SHARE
-from serving.crowd.kept_answers import answer_path, kept_answer
+from serving.crowd.kept_answers import Answer, answer_path, kept_answer
 from serving.pictures.cycles_chart import cycles_chart
 from serving.report.asked import Asked
 from serving.report.crowd_parts import View
-from serving.report.markup import element, picture, table
+from serving.report.markup import caption, picture, table
 from serving.report.part import Part
 
 __all__ = ["cycles_part"]
 
-_NAME = "page_cycles"
-_PERCENT = ("50", "80", "90")
+_NAME: Final = "page_cycles"
+_PERCENT: Final = ("50", "80", "90")
+_MOST: Final = 12
+"""So many categories are shown, those with most buyers."""
 
 
 def cycles_part(asked: Asked, folder: Path, view: View) -> Part:
@@ -33,14 +35,27 @@ def cycles_part(asked: Asked, folder: Path, view: View) -> Part:
     rows = [one for one in found["categories"] if only in (None, one["category"])]
     if not rows:
         return Part.without(_NAME, words("no_categories"))
-    day = asked.day_text(micros_of(datetime.fromisoformat(found["as_of"])))
+    body, day = _body(asked, rows, found), _day(asked, found)
     note = words("cycles_caption", day=day, x=found["observed_days"])
-    body = _picture(asked, rows, day) + table(_rows(asked, rows), words("cycles"))
-    body += element("p", words("cycles_note"), **{"class": "note"})
-    return Part(_NAME, body, f"{words('cycles_what')} · {note}", {"as_of": day, "categories": rows})
+    data = {"as_of": day, "categories": rows}
+    return Part(_NAME, body, f"{words('cycles_what')} · {note}", data)
 
 
-def _picture(asked: Asked, rows: list[dict[str, Any]], day: str) -> str:
+def _day(asked: Asked, found: Answer) -> str:
+    return asked.day_text(micros_of(datetime.fromisoformat(found["as_of"])))
+
+
+def _body(asked: Asked, rows: list[Answer], found: Answer) -> str:
+    words = asked.words
+    by_buyers = sorted(rows, key=lambda one: -int(one["beginnings"][CONTACT]["buyers"]))
+    shown = sorted(by_buyers[:_MOST], key=lambda one: str(one["category"]))
+    body = _picture(asked, shown, _day(asked, found)) + table(_rows(asked, shown), words("cycles"))
+    if len(rows) > _MOST:
+        body += caption(words("more_categories", n=f"{len(rows) - _MOST:,}"))
+    return body + caption(words("cycles_note"))
+
+
+def _picture(asked: Asked, rows: list[Answer], day: str) -> str:
     words, share = asked.words, str(CYCLE_SHARE)
     told = [
         (one["category"], *(_days(one, share)[end] for end in ("value", "low", "high")))
@@ -53,7 +68,7 @@ def _picture(asked: Asked, rows: list[dict[str, Any]], day: str) -> str:
     return picture(figure, f"{words('cycles')}: {day}", words("cycles"))
 
 
-def _rows(asked: Asked, rows: list[dict[str, Any]]) -> dict[str, list[str]]:
+def _rows(asked: Asked, rows: list[Answer]) -> dict[str, list[str]]:
     words = asked.words
     return {
         words("category"): [one["category"] for one in rows],
@@ -67,12 +82,12 @@ def _rows(asked: Asked, rows: list[dict[str, Any]]) -> dict[str, list[str]]:
     }
 
 
-def _days(one: dict[str, Any], percent: str) -> dict[str, Any]:
+def _days(one: Answer, percent: str) -> dict[str, Any]:
     days: dict[str, Any] = one["beginnings"][CONTACT]["days"][percent]
     return days
 
 
-def _interval(one: dict[str, Any], percent: str) -> str:
+def _interval(one: Answer, percent: str) -> str:
     days = _days(one, percent)
     if one["from"] != "data" or days["value"] is None:
         return "–"
