@@ -1,6 +1,8 @@
 """The report: one page that asks nothing of anybody, with the numbers of the commands."""
 
 import json
+import subprocess
+import sys
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from html.parser import HTMLParser
@@ -19,7 +21,7 @@ from serving.report.markup import element, picture, table
 from serving.report.part import Part
 from serving.report.template import page
 from tests.consoles import browser
-from tests.worlds import TrainedWorld, plain_log, refusal, stagecast, written_world
+from tests.worlds import ROOT, TrainedWorld, plain_log, refusal, stagecast, written_world
 
 PARTS = (
     "stages_now",
@@ -318,6 +320,11 @@ def test_a_brand_whose_name_is_a_script_is_shown_as_text(tmp_path):
     assert [f"stagecast score {config} --as-of DATE"] == [
         text for text in read.said["code"] if text.endswith("DATE")
     ]
+
+
+def test_the_report_is_made_without_streamlit():
+    asked = "import sys, serving.report.report; sys.exit('streamlit' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", asked], cwd=ROOT, check=False).returncode == 0
 
 
 def test_markup_escapes_what_it_is_given():

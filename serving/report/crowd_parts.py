@@ -85,5 +85,6 @@ def _rows(asked: Asked, flow: Flow) -> dict[str, list[str]]:
     stages = [names[stage] for stage in flow.stages]
     rows = {"": [words("new_pairs"), *stages]}
     for place, name in enumerate([words("forgotten"), *stages]):
-        rows[f"→ {name}"] = [f"{int(n):,}" for n in flow.counts[:, place]]
+        # The blank does not break: an arrow alone in a line says nothing.
+        rows[f"→\u00a0{name}"] = [f"{int(n):,}" for n in flow.counts[:, place]]
     return rows
