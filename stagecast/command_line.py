@@ -16,6 +16,7 @@ from stagecast.commands import (
     keys,
     playbooks,
     reasons,
+    reports,
     retraining,
     roi,
     runs,
@@ -55,6 +56,7 @@ app.command()(audiences.audience)
 app.command()(roi.roi)
 app.command()(whys.why)
 app.command()(playbooks.playbook)
+app.command()(reports.report)
 app.command()(console.console)
 app.command("console-user")(console.console_user)
 app.command()(answers.ingest)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from features.stages import load_stage_model, shipped_stage_models
-from serving.console.stage_colours import stage_colours
+from serving.views.stage_colours import stage_colours
 
 # Of linear light, at full severity (Machado, Oliveira and Fernandes, 2009).
 EYES = {

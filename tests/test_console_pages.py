@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from serving.console.passwords import UserFile
-from serving.console.words import words_in
+from serving.views.words import words_in
 from tests.consoles import Console, Visitor, browser, running_console
 from tests.worlds import TrainedWorld, plain_log, stagecast, written_world
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from features.stages import load_stage_model, shipped_stage_models
-from serving.console import words_en, words_zh
+from serving.views import words_en, words_zh
 
 
 def places(text):

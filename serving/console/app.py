@@ -17,7 +17,7 @@ from serving.console.quality_page import quality_page
 from serving.console.roi_page import roi_page
 from serving.console.settings import ConsoleSettings
 from serving.console.theme import STYLE
-from serving.console.words import LANGUAGES, Words, words_in
+from serving.views.words import LANGUAGES, Words, words_in
 
 _PAGES: Final[dict[str, tuple[Callable[[Page], None], str]]] = {
     "crowd": (crowd_page, "groups"),

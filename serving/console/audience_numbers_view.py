@@ -5,13 +5,15 @@ from typing import Final
 import streamlit as st
 
 from serving.console.charts import show_chart
-from serving.console.lift_chart import lift_chart
 from serving.console.page import Page
-from serving.console.stage_colours import stage_colours
-from serving.console.tiles import Tile, draw_tiles
+from serving.console.tiles import draw_tiles
 from serving.crowd.audience import Audience
 from serving.crowd.audience_numbers import Expectation, buyers_interval
 from serving.crowd.scored import ScoredFile
+from serving.views.audience_tables import tier_rows
+from serving.views.lift_chart import lift_chart
+from serving.views.stage_colours import stage_colours
+from serving.views.tiles import Tile
 
 __all__ = ["draw_audience"]
 
@@ -38,7 +40,7 @@ def draw_audience(page: Page, audience: Audience, file: ScoredFile) -> None:
         page.section("steps", words("steps_note"))
         _draw_steps(page, audience)
     page.section("tiers", words("tiers_note"))
-    st.dataframe(_tier_rows(page, audience), hide_index=True)
+    st.dataframe(tier_rows(words, audience), hide_index=True)
 
 
 def _tiles(page: Page, audience: Audience) -> list[Tile]:
@@ -113,21 +115,3 @@ def _draw_steps(page: Page, audience: Audience) -> None:
 def _step(page: Page, name: str) -> str:
     """Return a condition in the page's language where it is a fixed one, else as it is."""
     return page.words("everyone_scored") if name.startswith("all scored users") else name
-
-
-def _tier_rows(page: Page, audience: Audience) -> dict[str, list[str]]:
-    words, tiers = page.words, audience.tiers
-    starts = (audience.crowd.core_from, audience.crowd.likely_from, 0.0)
-    rows: dict[str, list[str]] = {
-        words("tier"): [words(f"tier_{name}") for name in tiers],
-        words("from_probability"): ["–" if p is None else f"{p:.2%}" for p in starts],
-        words("audience_users"): [f"{found.sums.users:,}" for found in tiers.values()],
-        words("buyers"): [_shown(found.sums.buyers) for found in tiers.values()],
-        words("interval_80"): [
-            "{:,} … {:,}".format(*buyers_interval(found.sums)) for found in tiers.values()
-        ],
-        words("lift"): ["–" if one.lift is None else f"{one.lift:.1f}" for one in tiers.values()],
-    }
-    if any(found.value is not None for found in tiers.values()):
-        rows[words("expected_value")] = [f"{found.value or 0:,.0f}" for found in tiers.values()]
-    return rows

@@ -7,14 +7,16 @@ from pathlib import Path
 import streamlit as st
 
 from serving.console.charts import show_chart
-from serving.console.crowd_charts import change_chart, laid_over_chart
 from serving.console.page import Page
 from serving.console.sources import census_at, earlier_forecasts, forecast_at
-from serving.console.stage_colours import stage_colours
-from serving.console.tiles import Tile, draw_tiles
+from serving.console.tiles import draw_tiles
 from serving.crowd.census_scope import Scope
 from serving.crowd.crowd_forecast import BUYERS, SALES, Outlook
+from serving.crowd.crowd_forecast_over import laid_over, over_horizons
 from serving.crowd.crowd_forecast_scored import scored_days
+from serving.views.crowd_charts import change_chart, laid_over_chart
+from serving.views.stage_colours import stage_colours
+from serving.views.tiles import Tile
 
 __all__ = ["draw_earlier", "draw_outlook"]
 
@@ -83,14 +85,8 @@ def draw_earlier(page: Page, folder: Path, scope: Scope) -> None:
     """Draw what was forecast on earlier days over what came true."""
     words, census = page.words, census_at(folder)
     page.section("earlier", words("earlier_note"))
-    kept = [
-        one
-        for one in earlier_forecasts(page.settings)
-        if one.drift is not None and one.stages == census.stages
-    ]
-    over = sorted(
-        {x for one in kept for x in one.horizons if one.day + timedelta(x) <= census.last_day}
-    )
+    kept = earlier_forecasts(page.settings)
+    over = over_horizons(kept, census)
     if not over:
         st.info(words("nothing_over"), icon=":material/hourglass_empty:")
         return
@@ -111,24 +107,14 @@ def draw_earlier(page: Page, folder: Path, scope: Scope) -> None:
             format_func=lambda days: words("days", x=days),
             key="earlier_horizon",
         )
-    at, x = census.stages.index(stage), x or over[0]
-    forecasts = []
-    for one in kept:
-        if x in one.horizons and one.day + timedelta(x) <= census.last_day:
-            found = one.outlook(scope, census.categories, x)
-            mean = float(found.known[at] + found.new[at])
-            forecasts.append((one.day + timedelta(x), mean, found.low[at], found.high[at]))
-    first = max(min(row[0] for row in forecasts) - timedelta(30), census.first_day)
-    series = census.series(scope, first, census.last_day)
-    came = dict(zip(series.days, series.counts[:, at].tolist(), strict=True))
-    held = sum(low <= came[day] <= high for day, _, low, high in forecasts)
-    st.caption(words("held", held=held, n=len(forecasts)))
-    colour = stage_colours(census.stages)[stage]
+    found = laid_over(kept, census, scope, x or over[0])
+    n = len(found.outlooks)
+    st.caption(words("held", held=found.held(stage), n=n))
     figure = laid_over_chart(
-        series.days,
-        list(came.values()),
-        forecasts,
-        colour,
-        (words("came"), words("had_forecast", x=x)),
+        found.series.days,
+        found.came(stage),
+        found.forecasts(stage),
+        stage_colours(census.stages)[stage],
+        (words("came"), words("had_forecast", x=found.x)),
     )
     show_chart(figure, "earlier", words("earlier"))

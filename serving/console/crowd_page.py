@@ -8,17 +8,18 @@ from typing import Final
 import streamlit as st
 
 from serving.console.charts import show_chart
-from serving.console.crowd_charts import flow_chart, series_chart
 from serving.console.crowd_outlook import draw_earlier, draw_outlook
 from serving.console.page import Page
 from serving.console.scopes import chosen_scope
 from serving.console.sources import census_at, census_place
-from serving.console.stage_colours import stage_colours
-from serving.console.tiles import Tile, draw_tiles
+from serving.console.tiles import draw_tiles
 from serving.crowd.census import Census, CensusSeries
 from serving.crowd.census_scope import Scope
 from serving.crowd.crowd_forecast_scored import scored_days
 from serving.crowd.flow import Flow
+from serving.views.crowd_charts import flow_chart, series_chart
+from serving.views.stage_colours import stage_colours
+from serving.views.tiles import Tile
 
 __all__ = ["crowd_page"]
 

@@ -9,12 +9,13 @@ import streamlit as st
 from features.events import log_end
 from features.instants import micros_of
 from serving.console.charts import show_chart
-from serving.console.cycles_chart import cycles_chart
-from serving.console.kept_answers import answer_path, computed, kept_answer
+from serving.console.kept_answers import computed
 from serving.console.page import Page
 from serving.console.settings import ConsoleSettings
 from serving.console.sources import census_place
 from serving.crowd.decision_cycles import CONTACT, CYCLE_SHARE, decision_cycles
+from serving.crowd.kept_answers import answer_path, kept_answer
+from serving.views.cycles_chart import cycles_chart
 
 __all__ = ["cycles_page"]
 

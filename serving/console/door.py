@@ -4,7 +4,7 @@ import streamlit as st
 
 from serving.console.attempts import Attempts
 from serving.console.passwords import UserFile
-from serving.console.words import Words
+from serving.views.words import Words
 
 __all__ = ["is_open", "sign_out_button"]
 

@@ -1,34 +1,13 @@
-"""The evaluation that a release carries, read without loading its models."""
+"""The evaluation that a release carries, kept until its file changes."""
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import streamlit as st
 
-from features.errors import ReleaseError
-from serving.console.sources import State, state_of
+from serving.crowd.evaluated import Evaluated, read_evaluated
+from serving.crowd.file_states import State, state_of
 
-__all__ = ["Evaluated", "evaluated"]
-
-
-@dataclass(frozen=True)
-class Evaluated:
-    """What a release says of itself.
-
-    Attributes
-    ----------
-    as_of : its T, microseconds since 1970.
-    facts : counts of what it learnt from.
-    evaluation : as `training` wrote it; None where nothing could be judged.
-    """
-
-    name: str
-    as_of: int
-    facts: Mapping[str, Any]
-    evaluation: Mapping[str, Any] | None
+__all__ = ["evaluated"]
 
 
 def evaluated(releases: Path, name: str) -> Evaluated:
@@ -39,19 +18,9 @@ def evaluated(releases: Path, name: str) -> Evaluated:
     ReleaseError
         Where it is missing or cannot be read.
     """
-    path = releases / name / "release.json"
-    return _evaluated(path, name, state_of([path]))
+    return _evaluated(releases, name, state_of([releases / name / "release.json"]))
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def _evaluated(path: Path, name: str, state: State) -> Evaluated:
-    try:
-        about = json.loads(path.read_text(encoding="utf-8"))
-        facts = dict(about["facts"])
-        found = facts.get("evaluation") or {}
-        return Evaluated(name, int(about["as_of"]), facts, found if found.get("horizons") else None)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ReleaseError(
-            f"Release {name}: {path} cannot be read ({type(error).__name__}); promote the run "
-            "again, or roll back."
-        ) from error
+def _evaluated(releases: Path, name: str, state: State) -> Evaluated:
+    return read_evaluated(releases, name)

@@ -1,39 +1,17 @@
-"""Answers that take long: computed once, with progress, and kept beside the census they belong to.
+"""Answers that take long: computed once, with progress, and kept beside the census."""
 
-The folder of a census is named after the state of the log. When the log changes, it is replaced,
-and what was kept there goes with it.
-"""
-
-import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import streamlit as st
 
 from features.errors import ConfigError
 from serving.console.page import Page
+from serving.crowd.kept_answers import Answer
 
-__all__ = ["answer_path", "computed", "kept_answer"]
-
-Answer = dict[str, Any]
-
-
-def answer_path(folder: Path, name: str, asked: Mapping[str, Any]) -> Path:
-    """Return where the answer to a question lies in the folder of a census."""
-    text = json.dumps(dict(asked), sort_keys=True, ensure_ascii=False)
-    return folder / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
-
-
-def kept_answer(path: Path) -> Answer | None:
-    """Return an answer that was kept; None where there is none that can be read."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
+__all__ = ["computed"]
 
 
 def computed(page: Page, path: Path, compute: Callable[[Callable[[str], None]], Answer]) -> Answer:

@@ -2,16 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
-from zoneinfo import ZoneInfo
 
 import streamlit as st
 
 from features.errors import StagecastError
-from features.instants import datetime_of
-from features.stage_rules import NO_STAGE
 from serving.console.settings import ConsoleSettings
-from serving.console.words import Words
+from serving.views.day_text import day_text
+from serving.views.words import Words
 
 __all__ = ["Page", "drawn"]
 
@@ -42,14 +39,11 @@ class Page:
 
     def day(self, micros: int) -> str:
         """Return an instant as its local day, with the time where it is no midnight."""
-        local: datetime = datetime_of(micros).astimezone(ZoneInfo(self.settings.events.time_zone))
-        return str(local.date()) if local.time() == datetime.min.time() else f"{local:%F %R}"
+        return day_text(micros, self.settings.events.time_zone)
 
     def stage_names(self) -> dict[str, str]:
         """Return what people call each stage of the configured stage model, `none` first."""
-        model = self.settings.dataset.stage_model()[0]
-        titles = {stage.name: stage.title for stage in model.stages}
-        return {name: self.words.stage(name, titles.get(name)) for name in (NO_STAGE, *titles)}
+        return self.words.stages(self.settings.dataset.stage_model()[0])
 
 
 def drawn(draw: Callable[[Page], None], page: Page) -> Callable[[], None]:

@@ -7,10 +7,10 @@ import streamlit as st
 
 from serving.console.page import Page
 from serving.console.sources import playbook
-from serving.console.stage_colours import stage_colours
-from serving.console.theme import MUTED
 from serving.crowd.playbook import RULE_OF_THUMB, Advice
 from serving.crowd.playbook_text import PARTS
+from serving.views.palette import MUTED
+from serving.views.stage_colours import stage_colours
 
 __all__ = ["playbook_page"]
 

@@ -9,8 +9,9 @@ from models.release import champions
 from serving.console.charts import show_chart
 from serving.console.evaluations import evaluated
 from serving.console.page import Page
-from serving.console.quality_charts import gain_chart, months_chart, reliability_chart
-from serving.console.tiles import Tile, draw_tiles
+from serving.console.tiles import draw_tiles
+from serving.views.quality_charts import gain_chart, months_chart, reliability_chart
+from serving.views.tiles import Tile
 
 __all__ = ["quality_page"]
 

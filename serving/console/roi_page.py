@@ -1,7 +1,6 @@
 """The page of returns: what a campaign has sold, and will have sold at T+x."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,33 +10,19 @@ import streamlit as st
 from features.events import log_end
 from features.instants import micros_of
 from models.release import champions, load_champion
-from serving.console.kept_answers import answer_path, computed, kept_answer
+from serving.console.kept_answers import computed
 from serving.console.page import Page
 from serving.console.roi_view import draw_return
 from serving.console.settings import ConsoleSettings
-from serving.console.sources import State, census_place, state_of
+from serving.console.sources import census_place
 from serving.crowd.campaign_sources import campaign_names, campaign_of_log
+from serving.crowd.file_states import state_of
+from serving.crowd.kept_answers import answer_path, kept_answer
+from serving.crowd.kept_returns import ReturnQuestion
 from serving.crowd.roi import campaign_return
 from serving.opt_outs import OptOuts
 
 __all__ = ["roi_page"]
-
-
-@dataclass(frozen=True)
-class _Question:
-    """What an answer depends on, beside the log.
-
-    Attributes
-    ----------
-    horizon : x in days; None is the decision cycle.
-    cost : what the campaign cost in all; None where it is not known.
-    """
-
-    campaign: str
-    horizon: int | None
-    cost: float | None
-    release: str
-    opted_out: State
 
 
 def roi_page(page: Page) -> None:
@@ -54,7 +39,7 @@ def roi_page(page: Page) -> None:
     names = _campaigns(page, folder)
     if names:
         question = _asked(page, names, crowned[-1])
-        _draw(page, question, answer_path(folder, "roi", asdict(question)))
+        _draw(page, question, question.path(folder))
 
 
 def _campaigns(page: Page, folder: Path) -> list[str]:
@@ -79,7 +64,7 @@ def _names(settings: ConsoleSettings) -> dict[str, Any]:
         return {"campaigns": list(reversed(names))}
 
 
-def _asked(page: Page, names: list[str], release: str) -> _Question:
+def _asked(page: Page, names: list[str], release: str) -> ReturnQuestion:
     words = page.words
     left, middle, right = st.columns(3)
     with left:
@@ -93,10 +78,10 @@ def _asked(page: Page, names: list[str], release: str) -> _Question:
             words("roi_cost"), 0.0, None, None, 100.0, key="roi_cost", placeholder=words("unknown")
         )
     opted_out = state_of([page.settings.opt_outs])
-    return _Question(campaign, None if x is None else int(x), cost or None, release, opted_out)
+    return ReturnQuestion(campaign, None if x is None else int(x), cost or None, release, opted_out)
 
 
-def _draw(page: Page, question: _Question, path: Path) -> None:
+def _draw(page: Page, question: ReturnQuestion, path: Path) -> None:
     words, found = page.words, kept_answer(path)
     if found is None:
         st.info(words("roi_not_computed"), icon=":material/hourglass_empty:")
@@ -111,7 +96,7 @@ def _draw(page: Page, question: _Question, path: Path) -> None:
 
 
 def _computed(
-    settings: ConsoleSettings, question: _Question, say: Callable[[str], None]
+    settings: ConsoleSettings, question: ReturnQuestion, say: Callable[[str], None]
 ) -> dict[str, Any]:
     opted_out = OptOuts(settings.opt_outs).ids()
     with settings.dataset.open(campaigns=True) as data:

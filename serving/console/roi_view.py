@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-import plotly.graph_objects as go
 import streamlit as st
 
-from serving.console.charts import chart, show_chart
+from serving.console.charts import show_chart
 from serving.console.page import Page
-from serving.console.theme import ACCENT, MUTED
-from serving.console.tiles import Tile, draw_tiles
+from serving.console.tiles import draw_tiles
+from serving.views.return_chart import return_chart
+from serving.views.tiles import Tile
 
 __all__ = ["draw_return"]
 
@@ -29,7 +29,7 @@ def draw_return(page: Page, found: Mapping[str, Any], first: str, day: str) -> N
         st.caption(words("cost_unknown"))
     if found["expected_by_day_since_touch"]:
         page.section("path", words("path_note"))
-        show_chart(_path(page, found), "path", words("path"))
+        show_chart(return_chart(words, found), "path", words("path"))
     for name in ("channels", "stages"):
         page.section(f"by_{name}")
         st.dataframe(_rows(page, found[name], name), hide_index=True)
@@ -66,31 +66,6 @@ def _tiles(page: Page, found: Mapping[str, Any], whole: Mapping[str, Any]) -> li
             Tile("break_even", words("cost_back"), back["day"], f"T+{back['day']}", "", note)
         )
     return tiles
-
-
-def _path(page: Page, found: Mapping[str, Any]) -> go.Figure:
-    """Return the sales by day since the touch, observed and expected, and the cost beside them."""
-    words = page.words
-    figure = chart(320, legend=True)
-    for name, colour, dash in (
-        ("expected_by_day_since_touch", ACCENT, "dot"),
-        ("sales_by_day_since_touch", ACCENT, "solid"),
-    ):
-        figure.add_scatter(
-            x=list(range(len(found[name]))),
-            y=found[name],
-            mode="lines",
-            name=words(name),
-            line={"color": colour, "width": 2.5, "dash": dash},
-            hovertemplate="T+%{x}: %{y:,.0f}<extra></extra>",
-        )
-    cost = found["all"]["cost"]
-    if cost:
-        line = {"color": MUTED, "width": 1.5, "dash": "dash"}
-        figure.add_hline(y=cost, line=line, annotation_text=words("cost"))
-    figure.update_xaxes(title_text=words("path_axis"), tickprefix="T+", showgrid=False)
-    figure.update_yaxes(title_text=words("money"), tickformat=",", rangemode="tozero")
-    return figure
 
 
 def _rows(page: Page, groups: list[dict[str, Any]], kind: str) -> dict[str, list[str]]:

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import streamlit as st
 
-from serving.console.words import Words
 from serving.crowd.census_scope import Scope
+from serving.views.words import Words
 
 __all__ = ["chosen_scope"]
 

@@ -1,6 +1,5 @@
 """What pages show, read once and kept until a file that it comes from changes."""
 
-from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date
@@ -17,6 +16,7 @@ from serving.crowd.census_folder import CROWD_FOLDER, find_census
 from serving.crowd.crowd_forecast import CrowdForecast
 from serving.crowd.crowd_forecast_day import forecast_of_day
 from serving.crowd.crowd_forecast_kept import kept_forecasts
+from serving.crowd.file_states import State, state_of
 from serving.crowd.playbook import Playbook, load_playbook
 from serving.crowd.scored import newest_scored
 from serving.crowd.scored_origin import scored_brands, scored_stage_model
@@ -25,7 +25,6 @@ from serving.opt_outs import OptOuts
 
 __all__ = [
     "OpenScored",
-    "State",
     "attribute_values",
     "census_at",
     "census_place",
@@ -34,14 +33,10 @@ __all__ = [
     "forecast_at",
     "playbook",
     "scored",
-    "state_of",
 ]
 
 _MOST_VALUES: Final = 500
 """Of an attribute; nobody looks through more."""
-
-State = tuple[tuple[str, int, int], ...]
-"""Names, times and sizes of files: what tells one state of them from another."""
 
 
 @dataclass(frozen=True)
@@ -59,18 +54,6 @@ class OpenScored:
     said: tuple[str, ...]
     state: State
     held: AbstractContextManager[ScoredPairs]
-
-
-def state_of(paths: Iterable[Path]) -> State:
-    """Return the state of files; those that are not there are in no state."""
-    found = []
-    for path in sorted(paths):
-        try:
-            about = path.stat()
-        except OSError:
-            continue
-        found.append((str(path), about.st_mtime_ns, about.st_size))
-    return tuple(found)
 
 
 def scored(settings: ConsoleSettings) -> OpenScored:

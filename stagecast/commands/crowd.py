@@ -13,7 +13,7 @@ from stagecast.commands.crowd_tables import (
     show_flow,
     show_outlook,
 )
-from stagecast.commands.options import AsJson, Config
+from stagecast.commands.options import AsJson, Config, day_of
 from stagecast.configuration import Configuration, load_configuration
 from stagecast.terminal import Terminal
 
@@ -81,19 +81,12 @@ def crowd(
 
 def _days(census: "Census", since: str | None, as_of: str | None) -> tuple[date, date]:
     """Return the first day that is shown, and the last."""
-    day = census.check_day(_day(as_of, "--as-of") or census.last_day, "--as-of")
+    day = census.check_day(day_of(as_of, "--as-of") or census.last_day, "--as-of")
     usual = max(day - timedelta(days=_SINCE_DAYS), census.first_day)
-    first = census.check_day(_day(since, "--since") or usual, "--since")
+    first = census.check_day(day_of(since, "--since") or usual, "--since")
     if first > day:
         raise ConfigError(f"--since: {first} is later than --as-of {day}; give an earlier day.")
     return first, day
-
-
-def _day(text: str | None, option: str) -> date | None:
-    try:
-        return None if text is None else date.fromisoformat(text)
-    except ValueError as error:
-        raise ConfigError(f"{option}: {text!r} is no day; write one like 2025-06-30.") from error
 
 
 def _scores(configuration: Configuration) -> Path:

@@ -1,5 +1,6 @@
 """Options that several commands share, and what they are read into."""
 
+from datetime import date
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,7 @@ __all__ = [
     "Pairs",
     "ReleaseName",
     "Report",
+    "day_of",
     "horizons_of",
 ]
 
@@ -75,3 +77,11 @@ def horizons_of(text: str | None, default: tuple[int, ...], most: int) -> tuple[
         if not 1 <= x <= most:
             raise ConfigError(f"--horizons: {x}; the release answers 1 to {most} days.")
     return asked
+
+
+def day_of(text: str | None, option: str) -> date | None:
+    """Return the day that an option names; None where it was not given."""
+    try:
+        return None if text is None else date.fromisoformat(text)
+    except ValueError as error:
+        raise ConfigError(f"{option}: {text!r} is no day; write one like 2025-06-30.") from error

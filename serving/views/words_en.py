@@ -261,4 +261,38 @@ WORDS: Final[Mapping[str, str]] = {
     "interval_95_of": "95 % interval",
     "not_because": "Sales after a touch are not sales because of it; only a holdout can tell "
     "these apart.",
+    # The report.
+    "report_day": "As of {day}, at the midnight with which it begins ({zone})",
+    "report_release": "Forecasts by release {release}",
+    "report_no_release": "No release has forecast this day",
+    "report_stage_model": "Stage model {model}",
+    "report_parts": "In this report",
+    "needs_script": "Pictures are drawn by a browser that runs scripts: save this file, and open "
+    "it there. Tables and tiles need none.",
+    "no_picture": "This browser cannot draw the pictures; a newer one can.",
+    "all_horizons_note": "Pairs at each stage by the end of so many days after {day}, and pairs "
+    "that buy and sales (in the log's money) within them; below each number its interval of 80 %. "
+    "Pairs that do not exist yet are in it.",
+    "in_between": "{low} to {high}",
+    "earlier_all_note": "Forecasts made {x} days before, laid over the census of the day that they "
+    "spoke of; bars are intervals of 80 %, and {held} of {n} of all stages held what came.",
+    "report_tiers_note": "Scored users of the brand by their probability of a purchase within {x} "
+    "days after {day}, by release {release}; who opted out is in no number, and "
+    "amounts are in the log's money.",
+    "tier_rates": "Share that buys, by tier",
+    "all_scored": "All scored users",
+    "of_one_brand": "Tiers are those of one brand. This command writes its report:",
+    "cycle_of_configuration": "The decision cycle in use is {x} days.",
+    "cycles_not_kept": "The decision cycles of the log as it is now are not kept. The first "
+    "command tells them; the second keeps them for the report, on its page of decision cycles:",
+    "more_categories": "And {n} more categories, of which fewer have bought.",
+    "no_category": "The brand has no category, so it has no decision cycle of its own.",
+    "returns_note": "The newest campaigns that touched this crowd and whose return is kept; T is "
+    "each pair's first touch, amounts are in the log's money.",
+    "returns_not_kept": "No return of a campaign of this crowd is kept. The first command tells "
+    "one; the second keeps it for the report, on its page of returns:",
+    "percent_days": "{x} %, in days",
+    "begun": "Began on",
+    "as_of": "As of",
+    "roi": "ROI",
 }

@@ -5,8 +5,8 @@ from typing import Any, Final
 
 import plotly.graph_objects as go
 
-from serving.console.charts import chart
-from serving.console.theme import ACCENT, MUTED
+from serving.views.charts import chart
+from serving.views.palette import ACCENT, MUTED
 
 __all__ = ["gain_chart", "months_chart", "reliability_chart"]
 

@@ -247,4 +247,34 @@ WORDS: Final[Mapping[str, str]] = {
     "expected_sales": "T+x 销售额",
     "interval_95_of": "95% 区间",
     "not_because": "触达之后的销售额不等于因触达而产生的销售额，只有对照组可以区分。",
+    # The report.
+    "report_day": "截至 {day} 零点（{zone}）",
+    "report_release": "预测版本 {release}",
+    "report_no_release": "该日没有预测",
+    "report_stage_model": "阶段模型 {model}",
+    "report_parts": "本报告内容",
+    "needs_script": "图表由可运行脚本的浏览器绘制：请保存本文件后用浏览器打开。表格不受影响。",
+    "no_picture": "此浏览器无法绘制图表，请使用较新的版本。",
+    "all_horizons_note": "{day} 之后相应天数结束时各阶段的对数，以及期间购买的对数与销售额"
+    "（日志货币）；数字下方为 80% 区间，包含尚未出现的新增对。",
+    "in_between": "{low} 至 {high}",
+    "earlier_all_note": "把 {x} 天前的预测叠加在其所指日期的实际统计上；竖线为 80% 区间，"
+    "全部阶段的 {n} 个区间中有 {held} 个包含实际结果。",
+    "report_tiers_note": "按 {day} 之后 {x} 天内的购买概率对该品牌已打分用户分层，"
+    "模型版本 {release}；已退出的用户不计入任何数字，金额为日志货币。",
+    "tier_rates": "各层级购买率",
+    "all_scored": "全部已打分用户",
+    "of_one_brand": "分层针对单个品牌，请运行以下命令生成该品牌的报告：",
+    "cycle_of_configuration": "当前使用的决策周期为 {x} 天。",
+    "cycles_not_kept": "当前日志的决策周期尚未保留。第一条命令可直接查看；"
+    "在第二条命令打开的“决策周期”页面计算后，报告即可显示：",
+    "more_categories": "另有 {n} 个购买者较少的品类。",
+    "no_category": "该品牌没有所属品类，因此没有自己的决策周期。",
+    "returns_note": "触达该人群且结果已保留的最新活动；T 为每对的首次触达，金额为日志货币。",
+    "returns_not_kept": "尚未保留与该人群有关的活动回报。第一条命令可直接查看；"
+    "在第二条命令打开的“投资回报”页面计算后，报告即可显示：",
+    "percent_days": "{x}%（天）",
+    "begun": "开始日期",
+    "as_of": "截至",
+    "roi": "投资回报率",
 }

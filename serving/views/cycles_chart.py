@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from serving.console.charts import chart
-from serving.console.theme import ACCENT
+from serving.views.charts import chart, plain
+from serving.views.palette import ACCENT
 
 __all__ = ["cycles_chart"]
 
@@ -21,7 +21,7 @@ def cycles_chart(rows: Sequence[tuple[str, float, float, float]], axis: str) -> 
     figure = chart(96 + 34 * len(rows))
     figure.add_scatter(
         x=[day for _, day, _, _ in rows],
-        y=[name for name, _, _, _ in rows],
+        y=[plain(name) for name, _, _, _ in rows],
         error_x={
             "type": "data",
             "symmetric": False,

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from serving.console.charts import chart
-from serving.console.theme import ACCENT
+from serving.views.charts import chart, plain
+from serving.views.palette import ACCENT
 
 __all__ = ["lift_chart"]
 
@@ -20,7 +20,7 @@ def lift_chart(rows: Sequence[tuple[str, float, str | None]], axis: str) -> go.F
     figure = chart(64 + 52 * len(rows))
     figure.add_bar(
         x=[100 * rate for _, rate, _ in rows],
-        y=[name for name, _, _ in rows],
+        y=[plain(name) for name, _, _ in rows],
         orientation="h",
         width=0.55,
         marker={"color": [colour or ACCENT for _, _, colour in rows], "cornerradius": 4},

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, get_args
 
-from serving.console import words_en, words_zh
+from features.stage_rules import NO_STAGE, StageModel
 from serving.crowd.playbook import Language
+from serving.views import words_en, words_zh
 
 __all__ = ["LANGUAGES", "Words", "words_in"]
 
@@ -27,6 +28,11 @@ class Words:
     def stage(self, name: str, title: str | None = None) -> str:
         """Return what people call a stage: its word, else its title, else its name."""
         return _ALL[self.language].get(f"stage_{name}", title or name)
+
+    def stages(self, model: StageModel) -> dict[str, str]:
+        """Return what people call each stage of a stage model, `none` first."""
+        titles = {stage.name: stage.title for stage in model.stages}
+        return {name: self.stage(name, titles.get(name)) for name in (NO_STAGE, *titles)}
 
 
 def words_in(language: Language) -> Words:

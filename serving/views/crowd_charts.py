@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import plotly.graph_objects as go
 
-from serving.console.charts import chart, faded
-from serving.console.stage_colours import NOWHERE
-from serving.console.theme import ACCENT, INK, MUTED
 from serving.crowd.crowd_forecast import Outlook
 from serving.crowd.flow import Flow
+from serving.views.charts import chart, faded, plain
+from serving.views.palette import ACCENT, INK, MUTED
+from serving.views.stage_colours import NOWHERE
 
 __all__ = ["change_chart", "flow_chart", "laid_over_chart", "series_chart"]
 
@@ -45,7 +45,7 @@ def flow_chart(
     """Return from where to where pairs went: the start to the left, the end to the right."""
     stages, counts = flow.stages, flow.counts
     n = len(stages) + 1
-    titles = [names[stage] for stage in stages]
+    titles = [plain(names[stage]) for stage in stages]
     kept = [
         (start, end, int(counts[start, end]))
         for start in range(n)
@@ -95,7 +95,7 @@ def change_chart(
         change, down, up = (100 * (end / before - 1) for end in (expected, low, high))
         figure.add_scatter(
             x=[change],
-            y=[names[name]],
+            y=[plain(names[name])],
             error_x={
                 "type": "data",
                 "symmetric": False,

@@ -1,0 +1,1 @@
+"""The report: what the console shows of one crowd, as a page to send by mail."""

@@ -1,0 +1,1 @@
+"""What the console and the report both show: words, tiles, tables and charts; no Streamlit."""

@@ -1,0 +1,41 @@
+"""The chart of a campaign's return: sales by day since the touch."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import plotly.graph_objects as go
+
+from serving.views.charts import chart
+from serving.views.palette import ACCENT, MUTED
+from serving.views.words import Words
+
+__all__ = ["return_chart"]
+
+
+def return_chart(words: Words, found: Mapping[str, Any]) -> go.Figure:
+    """Return the sales by day since the touch, observed and expected, and the cost beside them.
+
+    Parameters
+    ----------
+    found : a return, as `CampaignReturn.as_data` gives it.
+    """
+    figure = chart(320, legend=True)
+    for name, colour, dash in (
+        ("expected_by_day_since_touch", ACCENT, "dot"),
+        ("sales_by_day_since_touch", ACCENT, "solid"),
+    ):
+        figure.add_scatter(
+            x=list(range(len(found[name]))),
+            y=found[name],
+            mode="lines",
+            name=words(name),
+            line={"color": colour, "width": 2.5, "dash": dash},
+            hovertemplate="T+%{x}: %{y:,.0f}<extra></extra>",
+        )
+    cost = found["all"]["cost"]
+    if cost:
+        line = {"color": MUTED, "width": 1.5, "dash": "dash"}
+        figure.add_hline(y=cost, line=line, annotation_text=words("cost"))
+    figure.update_xaxes(title_text=words("path_axis"), tickprefix="T+", showgrid=False)
+    figure.update_yaxes(title_text=words("money"), tickformat=",", rangemode="tozero")
+    return figure
