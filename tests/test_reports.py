@@ -304,7 +304,7 @@ def test_a_scored_file_that_does_not_fit_is_named_and_the_rest_is_shown(full, tm
     (copy.folder / "scores").mkdir(exist_ok=True)
     (copy.folder / "scores" / f"{full.as_of}.parquet").write_bytes(b"not Parquet")
     facts, _ = written(copy.config, tmp_path / "r.html", "--brand", brand_of(full))
-    assert f"{full.as_of}.parquet cannot be read" in facts["missing"]["forecast"]
+    assert f"{full.as_of}.parquet is no file of forecasts" in facts["missing"]["forecast"]
     assert "holds no scored file" in facts["missing"]["audience"]
     assert facts["census"] is not None
 
