@@ -32,7 +32,7 @@ setup: .venv/.core-stamp ## make .venv with what stagecast needs to run, and no 
 
 setup-all: .venv/.all-stamp ## add Spark, the console and what the tests need
 
-demo: .venv/.core-stamp ## a first forecast on a simulated world, in ./demo
+demo: .venv/.core-stamp ## a year of a real grocer: import, train, judge and forecast, in ./demo
 	@$(BIN)/python -m stagecast.demo $(ARGS)
 
 test: .venv/.all-stamp ## run every test, a file at a time on each core (ARGS="-k words" for some)
