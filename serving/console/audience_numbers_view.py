@@ -1,23 +1,19 @@
 """What to expect of an audience, as tiles and tables."""
 
-from typing import Final
-
 import streamlit as st
 
 from serving.console.charts import show_chart
 from serving.console.page import Page
 from serving.console.tiles import draw_tiles
 from serving.crowd.audience import Audience
-from serving.crowd.audience_numbers import Expectation, buyers_interval
 from serving.crowd.scored import ScoredFile
-from serving.views.audience_tables import tier_rows
+from serving.views.audience_tables import buyers_tile, money_tiles, tier_rows
 from serving.views.lift_chart import lift_chart
+from serving.views.palette import ACCENT
 from serving.views.stage_colours import stage_colours
 from serving.views.tiles import Tile
 
 __all__ = ["draw_audience"]
-
-_HUNDREDS: Final = 100
 
 
 def draw_audience(page: Page, audience: Audience, file: ScoredFile) -> None:
@@ -44,33 +40,17 @@ def draw_audience(page: Page, audience: Audience, file: ScoredFile) -> None:
 
 
 def _tiles(page: Page, audience: Audience) -> list[Tile]:
-    words, found = page.words, audience.expectation
-    sums = found.sums
-    low, high = buyers_interval(sums)
-    ends = words("interval", low=f"{low:,}", high=f"{high:,}")
+    words, found, users = page.words, audience.expectation, audience.expectation.sums.users
     whole = words("of_crowd", n=f"{audience.everyone.sums.users:,}")
-    tiles = [
-        Tile(
-            "users", words("audience_users"), found.sums.users, f"{found.sums.users:,}", note=whole
-        ),
-        Tile("buyers", words("buyers"), found.sums.buyers, _shown(found.sums.buyers), note=ends),
+    return [
+        Tile("users", words("audience_users"), users, f"{users:,}", note=whole),
+        buyers_tile(words, found),
         _share(page, "share_of_buyers", found.share_of_buyers),
         _times(page, "lift", found.lift),
         _times(page, "lift_over_stage", found.lift_over_stage),
         _share(page, "wasted_reach", found.wasted_reach),
+        *money_tiles(words, found),
     ]
-    data = found.as_data()
-    for name in ("expected_value", "cost", "cost_per_expected_buyer", "value_per_cost"):
-        number = data[name]
-        if number is not None:
-            unit = words("times" if name == "value_per_cost" else "money")
-            tiles.append(Tile(name, words(name), number, _shown(number, 2), unit))
-    return tiles
-
-
-def _shown(number: float, decimals: int = 1) -> str:
-    """Return a number as people read it: decimals tell nothing where there are hundreds."""
-    return f"{number:,.0f}" if number >= _HUNDREDS else f"{number:,.{decimals}f}"
 
 
 def _share(page: Page, name: str, share: float | None) -> Tile:
@@ -88,19 +68,12 @@ def _draw_lift(page: Page, audience: Audience) -> None:
     """Draw the rate of buyers of the audience, of the stage below purchase, and of everyone."""
     words, crowd = page.words, audience.crowd
     names, colours = page.stage_names(), stage_colours(tuple(crowd.stages))
-    rows: list[tuple[str, Expectation, str | None]] = [
-        (words("this_audience"), audience.expectation, None)
-    ]
+    rows = [(words("this_audience"), audience.expectation, ACCENT)]
     if audience.aimed is not None and crowd.aimed is not None:
         title = words("everyone_at", stage=names.get(crowd.aimed, crowd.aimed))
         rows.append((title, audience.aimed, colours[crowd.aimed]))
     rows.append((words("at_random"), audience.everyone, colours["none"]))
-    known = [
-        (name, found.sums.rate, colour)
-        for name, found, colour in rows
-        if found.sums.rate is not None
-    ]
-    show_chart(lift_chart(known, words("rate_axis")), "lift", words("lift"))
+    show_chart(lift_chart(words, rows), "lift", words("lift"))
 
 
 def _draw_steps(page: Page, audience: Audience) -> None:

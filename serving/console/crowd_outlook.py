@@ -1,7 +1,7 @@
 """What is expected of a crowd, and earlier forecasts beside what came true."""
 
 from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 
 import streamlit as st
@@ -11,12 +11,12 @@ from serving.console.page import Page
 from serving.console.sources import census_at, earlier_forecasts, forecast_at
 from serving.console.tiles import draw_tiles
 from serving.crowd.census_scope import Scope
-from serving.crowd.crowd_forecast import BUYERS, SALES, Outlook
+from serving.crowd.crowd_forecast import Outlook
 from serving.crowd.crowd_forecast_over import laid_over, over_horizons
 from serving.crowd.crowd_forecast_scored import scored_days
 from serving.views.crowd_charts import change_chart, laid_over_chart
+from serving.views.crowd_tables import expected_tiles, today_rows
 from serving.views.stage_colours import stage_colours
-from serving.views.tiles import Tile
 
 __all__ = ["draw_earlier", "draw_outlook"]
 
@@ -40,42 +40,19 @@ def draw_outlook(page: Page, folder: Path, scope: Scope, day: date, now: Mapping
     outlook = forecast.outlook(scope, census.categories, x or forecast.horizons[0])
     if not forecast.honest:
         st.caption(words("not_in_time", release=forecast.release, day=day))
-    _draw_sums(page, outlook, day)
+    draw_tiles(expected_tiles(words, outlook, day))
     names, colours = page.stage_names(), stage_colours(forecast.stages)
     figure = change_chart(outlook, now, names, colours, words("change_axis", x=outlook.x))
     show_chart(figure, "change", words("expected"))
     with st.expander(words("as_table")):
-        st.dataframe(_rows(page, outlook, now, {**names, **_sums(page)}), hide_index=True)
+        st.dataframe(_rows(page, outlook, now), hide_index=True)
 
 
-def _sums(page: Page) -> dict[str, str]:
-    return {BUYERS: page.words("buyers"), SALES: page.words("sales")}
-
-
-def _draw_sums(page: Page, outlook: Outlook, day: date) -> None:
-    words, until = page.words, day + timedelta(days=outlook.x)
-    tiles = []
-    for name, title in _sums(page).items():
-        if name not in outlook.what:
-            continue
-        at = outlook.what.index(name)
-        expected = float(outlook.known[at] + outlook.new[at])
-        ends = words("interval", low=f"{outlook.low[at]:,.0f}", high=f"{outlook.high[at]:,.0f}")
-        unit = words("pairs" if name == BUYERS else "money")
-        note = f"{ends} · {words('until', first=day, last=until)}"
-        tiles.append(Tile(f"expected_{name}", title, expected, f"{expected:,.0f}", unit, note))
-    draw_tiles(tiles)
-
-
-def _rows(
-    page: Page, outlook: Outlook, now: Mapping[str, int], names: Mapping[str, str]
-) -> dict[str, list[str]]:
-    words, both = page.words, outlook.known + outlook.new
-    ends = zip(outlook.low, outlook.high, strict=True)
+def _rows(page: Page, outlook: Outlook, now: Mapping[str, int]) -> dict[str, list[str]]:
+    words, ends = page.words, zip(outlook.low, outlook.high, strict=True)
     return {
-        "": [names[name] for name in outlook.what],
-        words("today"): [f"{now[name]:,}" if name in now else "" for name in outlook.what],
-        words("expected_in", x=outlook.x): [f"{value:,.0f}" for value in both],
+        **today_rows(words, page.stage_names(), outlook, now),
+        words("expected_in", x=outlook.x): [f"{n:,.0f}" for n in outlook.known + outlook.new],
         words("interval_80"): [f"{low:,.0f} … {high:,.0f}" for low, high in ends],
         words("of_new"): [f"{value:,.0f}" for value in outlook.new],
     }
@@ -108,13 +85,5 @@ def draw_earlier(page: Page, folder: Path, scope: Scope) -> None:
             key="earlier_horizon",
         )
     found = laid_over(kept, census, scope, x or over[0])
-    n = len(found.outlooks)
-    st.caption(words("held", held=found.held(stage), n=n))
-    figure = laid_over_chart(
-        found.series.days,
-        found.came(stage),
-        found.forecasts(stage),
-        stage_colours(census.stages)[stage],
-        (words("came"), words("had_forecast", x=found.x)),
-    )
-    show_chart(figure, "earlier", words("earlier"))
+    st.caption(words("held", held=found.held(stage), n=len(found.outlooks)))
+    show_chart(laid_over_chart(words, found, stage), "earlier", words("earlier"))

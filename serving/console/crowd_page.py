@@ -18,8 +18,8 @@ from serving.crowd.census_scope import Scope
 from serving.crowd.crowd_forecast_scored import scored_days
 from serving.crowd.flow import Flow
 from serving.views.crowd_charts import flow_chart, series_chart
+from serving.views.crowd_tables import census_tiles, flow_rows
 from serving.views.stage_colours import stage_colours
-from serving.views.tiles import Tile
 
 __all__ = ["crowd_page"]
 
@@ -86,23 +86,7 @@ def _choice(page: Page, census: Census) -> _Choice:
 def _draw_census(page: Page, series: CensusSeries) -> None:
     words, names, colours = page.words, page.stage_names(), stage_colours(series.stages)
     page.section("stages_now", words("stages_now_note", day=series.days[0]))
-    tiles = []
-    for place, stage in enumerate(series.stages):
-        now = int(series.counts[-1, place])
-        change = now - int(series.counts[0, place])
-        note = words("since", change=f"{change:+,}", x=len(series.days) - 1)
-        tiles.append(
-            Tile(
-                f"census_{stage}",
-                names[stage],
-                now,
-                f"{now:,}",
-                words("pairs"),
-                note,
-                colours[stage],
-            )
-        )
-    draw_tiles(tiles)
+    draw_tiles(census_tiles(words, names, series))
     page.section("series", words("series_note"))
     grid = st.grid(min_column_width=300)
     for place, stage in enumerate(series.stages):
@@ -116,21 +100,9 @@ def _draw_flow(page: Page, flow: Flow) -> None:
     words, names = page.words, page.stage_names()
     page.section("flow", words("flow_note", first=flow.start, last=flow.end))
     moved_only = st.toggle(words("moved_only"), value=True, key="flow_moved")
-    figure = flow_chart(
-        flow,
-        names,
-        stage_colours(flow.stages),
-        words("new_pairs"),
-        words("forgotten"),
-        moved_only,
-    )
-    show_chart(figure, "flow", words("flow"))
+    show_chart(flow_chart(words, names, flow, moved_only), "flow", words("flow"))
     with st.expander(words("as_table")):
-        rows = {"": [words("new_pairs"), *(names[stage] for stage in flow.stages)]}
-        ends = [words("forgotten"), *(names[stage] for stage in flow.stages)]
-        for place, name in enumerate(ends):
-            rows[f"→ {name}"] = [f"{int(n):,}" for n in flow.counts[:, place]]
-        st.dataframe(rows, hide_index=True)
+        st.dataframe(flow_rows(words, names, flow), hide_index=True)
 
 
 def _draw_expected(page: Page, folder: Path, choice: _Choice, series: CensusSeries) -> None:

@@ -13,9 +13,10 @@ from serving.console.kept_answers import computed
 from serving.console.page import Page
 from serving.console.settings import ConsoleSettings
 from serving.console.sources import census_place
-from serving.crowd.decision_cycles import CONTACT, CYCLE_SHARE, decision_cycles
+from serving.crowd.decision_cycles import decision_cycles
 from serving.crowd.kept_answers import answer_path, kept_answer
 from serving.views.cycles_chart import cycles_chart
+from serving.views.cycles_tables import cycle_points, cycle_rows
 
 __all__ = ["cycles_page"]
 
@@ -52,39 +53,9 @@ def _draw(page: Page, found: dict[str, Any]) -> None:
         st.info(words("no_categories"), icon=":material/category:")
         return
     page.section("cycles", words("cycles_note"))
-    share = str(CYCLE_SHARE)
-    rows = [
-        (one["category"], *(_days(one, share)[end] for end in ("value", "low", "high")))
-        for one in categories
-        if one["from"] == "data"
-    ]
-    if rows:
-        show_chart(cycles_chart(rows, words("cycles_axis")), "cycles", words("cycles"))
-    st.dataframe(
-        {
-            words("category"): [one["category"] for one in categories],
-            words("cycle_days"): [f"{one['cycle_days']}" for one in categories],
-            words("cycle_from"): [words(f"from_{one['from']}") for one in categories],
-            words("prior_days"): [f"{one['prior_days']}" for one in categories],
-            words("buyers"): [f"{one['beginnings'][CONTACT]['buyers']:,}" for one in categories],
-            **{
-                f"{percent} %": [_interval(one, percent) for one in categories]
-                for percent in ("50", "80", "90")
-            },
-        },
-        hide_index=True,
-    )
+    points = cycle_points(categories)
+    if points:
+        show_chart(cycles_chart(points, words("cycles_axis")), "cycles", words("cycles"))
+    st.dataframe(cycle_rows(words, categories), hide_index=True)
     st.caption(words("cycles_write"))
     st.code(f"stagecast cycles {page.settings.config} --write", language="sh", wrap_lines=True)
-
-
-def _days(one: dict[str, Any], percent: str) -> dict[str, float | None]:
-    days: dict[str, float | None] = one["beginnings"][CONTACT]["days"][percent]
-    return days
-
-
-def _interval(one: dict[str, Any], percent: str) -> str:
-    days = _days(one, percent)
-    if one["from"] != "data" or days["value"] is None:
-        return "–"
-    return f"{days['value']:.1f} ({days['low']:.0f} … {days['high']:.0f})"

@@ -3,7 +3,6 @@
 from serving.crowd.audience import Audience, summed
 from serving.crowd.audience_choice import chosen
 from serving.crowd.audience_crowd import crowd_of
-from serving.crowd.audience_numbers import buyers_interval
 from serving.crowd.audience_rules import AudienceRules
 from serving.crowd.scored import ScoredFile, newest_scored
 from serving.crowd.scored_origin import scored_brands, scored_stage_model
@@ -12,8 +11,9 @@ from serving.opt_outs import OptOuts
 from serving.report.asked import Asked
 from serving.report.markup import caption, picture, table
 from serving.report.part import Part
-from serving.views.audience_tables import tier_rows
+from serving.views.audience_tables import buyers_tile, money_tiles, tier_rows
 from serving.views.lift_chart import lift_chart
+from serving.views.palette import ACCENT
 from serving.views.stage_colours import NOWHERE
 from serving.views.tiles import Tile, tiles_markup
 from serving.views.words import Words
@@ -55,27 +55,16 @@ def _everyone(asked: Asked, file: ScoredFile, brand: str) -> Audience:
 
 def _tiles(asked: Asked, audience: Audience) -> list[Tile]:
     words, sums = asked.words, audience.expectation.sums
-    low, high = buyers_interval(sums)
-    ends = words("interval", low=f"{low:,}", high=f"{high:,}")
-    shown = [
-        Tile("users", words("all_scored"), sums.users, f"{sums.users:,}", words("users")),
-        Tile("buyers", words("buyers"), sums.buyers, f"{sums.buyers:,.1f}", words("users"), ends),
+    return [
+        Tile("users", words("all_scored"), sums.users, f"{sums.users:,}"),
+        buyers_tile(words, audience.expectation),
+        *money_tiles(words, audience.expectation),
     ]
-    value = audience.expectation.value
-    if value is not None:
-        label, unit = words("expected_value"), words("money")
-        shown.append(Tile("expected_value", label, value, f"{value:,.0f}", unit))
-    return shown
 
 
 def _picture(words: Words, audience: Audience, day: str) -> str:
     """Return the share that buys of each tier, and of everyone."""
-    shown = {words(f"tier_{name}"): tier for name, tier in audience.tiers.items()}
-    everyone = words("all_scored")
-    rows = [
-        (name, one.sums.rate, NOWHERE if name == everyone else None)
-        for name, one in (shown | {everyone: audience.everyone}).items()
-        if one.sums.rate is not None
-    ]
+    rows = [(words(f"tier_{name}"), tier, ACCENT) for name, tier in audience.tiers.items()]
+    rows.append((words("all_scored"), audience.everyone, NOWHERE))
     title = words("tier_rates")
-    return picture(lift_chart(rows, words("rate_axis")), f"{title}: {day}", title)
+    return picture(lift_chart(words, rows), f"{title}: {day}", title)

@@ -2,21 +2,21 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from features.instants import micros_of
-from serving.crowd.decision_cycles import CONTACT, CYCLE_SHARE
+from serving.crowd.decision_cycles import CONTACT
 from serving.crowd.kept_answers import Answer, answer_path, kept_answer
 from serving.report.asked import Asked
 from serving.report.crowd_parts import View
 from serving.report.markup import caption, picture, table
 from serving.report.part import Part
 from serving.views.cycles_chart import cycles_chart
+from serving.views.cycles_tables import cycle_points, cycle_rows
 
 __all__ = ["cycles_part"]
 
 _NAME: Final = "page_cycles"
-_PERCENT: Final = ("50", "80", "90")
 _MOST: Final = 12
 """So many categories are shown, those with most buyers."""
 
@@ -49,46 +49,16 @@ def _body(asked: Asked, rows: list[Answer], found: Answer) -> str:
     words = asked.words
     by_buyers = sorted(rows, key=lambda one: -int(one["beginnings"][CONTACT]["buyers"]))
     shown = sorted(by_buyers[:_MOST], key=lambda one: str(one["category"]))
-    body = _picture(asked, shown, _day(asked, found)) + table(_rows(asked, shown), words("cycles"))
+    body = _picture(asked, shown, _day(asked, found))
+    body += table(cycle_rows(words, shown), words("cycles"))
     if len(rows) > _MOST:
         body += caption(words("more_categories", n=f"{len(rows) - _MOST:,}"))
     return body + caption(words("cycles_note"))
 
 
 def _picture(asked: Asked, rows: list[Answer], day: str) -> str:
-    words, share = asked.words, str(CYCLE_SHARE)
-    told = [
-        (one["category"], *(_days(one, share)[end] for end in ("value", "low", "high")))
-        for one in rows
-        if one["from"] == "data"
-    ]
-    if not told:
+    words, points = asked.words, cycle_points(rows)
+    if not points:
         return ""
-    figure = cycles_chart(told, words("cycles_axis"))
+    figure = cycles_chart(points, words("cycles_axis"))
     return picture(figure, f"{words('cycles')}: {day}", words("cycles"))
-
-
-def _rows(asked: Asked, rows: list[Answer]) -> dict[str, list[str]]:
-    words = asked.words
-    return {
-        words("category"): [one["category"] for one in rows],
-        words("cycle_days"): [f"{one['cycle_days']}" for one in rows],
-        words("cycle_from"): [words(f"from_{one['from']}") for one in rows],
-        words("buyers"): [f"{one['beginnings'][CONTACT]['buyers']:,}" for one in rows],
-        **{
-            words("percent_days", x=percent): [_interval(one, percent) for one in rows]
-            for percent in _PERCENT
-        },
-    }
-
-
-def _days(one: Answer, percent: str) -> dict[str, Any]:
-    days: dict[str, Any] = one["beginnings"][CONTACT]["days"][percent]
-    return days
-
-
-def _interval(one: Answer, percent: str) -> str:
-    days = _days(one, percent)
-    if one["from"] != "data" or days["value"] is None:
-        return "–"
-    return f"{days['value']:.1f} ({days['low']:.0f} … {days['high']:.0f})"

@@ -1,8 +1,6 @@
 """What is expected at each horizon, and earlier forecasts over what came true."""
 
-from datetime import date, timedelta
-
-from serving.crowd.crowd_forecast import BUYERS, SALES, CrowdForecast, Outlook
+from serving.crowd.crowd_forecast import CrowdForecast, Outlook
 from serving.crowd.crowd_forecast_day import forecast_of_day
 from serving.crowd.crowd_forecast_kept import kept_forecasts
 from serving.crowd.crowd_forecast_over import LaidOver, laid_over, over_horizons
@@ -12,8 +10,9 @@ from serving.report.crowd_parts import View
 from serving.report.markup import caption, picture, pictures, table
 from serving.report.part import Part
 from serving.views.crowd_charts import change_chart, laid_over_chart
+from serving.views.crowd_tables import expected_tiles, today_rows
 from serving.views.stage_colours import stage_colours
-from serving.views.tiles import Tile, tiles_markup
+from serving.views.tiles import tiles_markup
 
 __all__ = ["earlier_part", "outlook_part"]
 
@@ -29,7 +28,8 @@ def outlook_part(asked: Asked, view: View) -> Part:
     )
     outlooks = [forecast.outlook(asked.scope, view.census.categories, x) for x in forecast.horizons]
     middle = outlooks[len(outlooks) // 2]
-    body = tiles_markup(_sums(asked, middle, day)) + _picture(asked, view, forecast, middle)
+    body = tiles_markup(expected_tiles(words, middle, day))
+    body += _picture(asked, view, forecast, middle)
     body += table(_rows(asked, outlooks, view.now(asked)), words("expected"))
     if not forecast.honest:
         body += caption(words("not_in_time", release=forecast.release, day=day))
@@ -50,30 +50,9 @@ def _picture(asked: Asked, view: View, forecast: CrowdForecast, outlook: Outlook
     return picture(figure, f"{title}: {view.day}", title)
 
 
-def _sums(asked: Asked, outlook: Outlook, day: date) -> list[Tile]:
-    """Return the buyers, and the sales where the log has amounts."""
-    words, until = asked.words, day + timedelta(days=outlook.x)
-    shown = []
-    for name, unit in ((BUYERS, "pairs"), (SALES, "money")):
-        if name not in outlook.what:
-            continue
-        at = outlook.what.index(name)
-        expected = float(outlook.known[at] + outlook.new[at])
-        ends = words("interval", low=f"{outlook.low[at]:,.0f}", high=f"{outlook.high[at]:,.0f}")
-        note = f"{ends} · {words('until', first=day, last=until)}"
-        shown.append(
-            Tile(f"expected_{name}", words(name), expected, f"{expected:,.0f}", words(unit), note)
-        )
-    return shown
-
-
 def _rows(asked: Asked, outlooks: list[Outlook], now: dict[str, int]) -> dict[str, list[str]]:
-    words, what = asked.words, outlooks[0].what
-    names = {**asked.stage_names(), BUYERS: words("buyers"), SALES: words("sales")}
-    rows = {
-        "": [names[name] for name in what],
-        words("today"): [f"{now[name]:,}" if name in now else "" for name in what],
-    }
+    words = asked.words
+    rows = today_rows(words, asked.stage_names(), outlooks[0], now)
     for one in outlooks:
         rows[words("expected_in", x=one.x)] = [
             f"{known + new:,.0f}\n{words('in_between', low=f'{low:,.0f}', high=f'{high:,.0f}')}"
@@ -100,12 +79,6 @@ def earlier_part(asked: Asked, view: View) -> Part:
 
 def _laid_over(asked: Asked, found: LaidOver, stage: str) -> str:
     words, name = asked.words, asked.stage_names()[stage]
-    figure = laid_over_chart(
-        found.series.days,
-        found.came(stage),
-        found.forecasts(stage),
-        stage_colours(found.series.stages)[stage],
-        (words("came"), words("had_forecast", x=found.x)),
-    )
+    figure = laid_over_chart(words, found, stage)
     days = f"{found.series.days[0]} – {found.series.days[-1]}"
     return picture(figure, f"{words('earlier')}: {name}, {days}", name)

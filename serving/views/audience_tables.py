@@ -1,10 +1,38 @@
-"""Tables of audiences, column by column."""
+"""Tiles and tables of audiences: what to expect of them."""
+
+from typing import Final
 
 from serving.crowd.audience import Audience
-from serving.crowd.audience_numbers import buyers_interval
+from serving.crowd.audience_numbers import Expectation, buyers_interval
+from serving.views.tiles import Tile
 from serving.views.words import Words
 
-__all__ = ["tier_rows"]
+__all__ = ["buyers_tile", "money_tiles", "tier_rows"]
+
+_HUNDREDS: Final = 100
+
+
+def buyers_tile(words: Words, found: Expectation) -> Tile:
+    """Return the expected buyers, with their interval."""
+    low, high = buyers_interval(found.sums)
+    ends = words("interval", low=f"{low:,}", high=f"{high:,}")
+    return Tile("buyers", words("buyers"), found.sums.buyers, _shown(found.sums.buyers), note=ends)
+
+
+def money_tiles(words: Words, found: Expectation) -> list[Tile]:
+    """Return what is known of value and cost, of both together and of a buyer."""
+    data, tiles = found.as_data(), []
+    for name in ("expected_value", "cost", "cost_per_expected_buyer", "value_per_cost"):
+        number = data[name]
+        if number is not None:
+            unit = words("times" if name == "value_per_cost" else "money")
+            tiles.append(Tile(name, words(name), number, _shown(number, 2), unit))
+    return tiles
+
+
+def _shown(number: float, decimals: int = 1) -> str:
+    """Return a number as people read it: decimals tell nothing where there are hundreds."""
+    return f"{number:,.0f}" if number >= _HUNDREDS else f"{number:,.{decimals}f}"
 
 
 def tier_rows(words: Words, audience: Audience) -> dict[str, list[str]]:

@@ -1,13 +1,14 @@
 """Charts: what all of them have in common."""
 
 import html
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 import plotly.graph_objects as go
 
 from serving.views.palette import FONT, GRID, INK, MUTED
 
-__all__ = ["SHADE", "chart", "faded", "plain"]
+__all__ = ["SHADE", "bars", "chart", "faded", "plain"]
 
 SHADE: Final = 0.28
 """How opaque an interval is."""
@@ -38,6 +39,24 @@ def chart(height: int, *, legend: bool = False) -> go.Figure:
             "hoverlabel": {"font": {"family": FONT}},
         }
     )
+
+
+def bars(rows: Sequence[tuple[float, float, float]], colour: str) -> dict[str, Any]:
+    """Return the bars of intervals, for `error_x` or `error_y` of points.
+
+    Parameters
+    ----------
+    rows : a point's value, and the ends of its interval.
+    """
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [high - value for value, _, high in rows],
+        "arrayminus": [value - low for value, low, _ in rows],
+        "color": colour,
+        "thickness": 2,
+        "width": 4,
+    }
 
 
 def faded(colour: str, opacity: float = SHADE) -> str:

@@ -9,10 +9,12 @@ import numpy.typing as npt
 import plotly.graph_objects as go
 
 from serving.crowd.crowd_forecast import Outlook
+from serving.crowd.crowd_forecast_over import LaidOver
 from serving.crowd.flow import Flow
-from serving.views.charts import chart, faded, plain
+from serving.views.charts import bars, chart, faded, plain
 from serving.views.palette import ACCENT, INK, MUTED
-from serving.views.stage_colours import NOWHERE
+from serving.views.stage_colours import NOWHERE, stage_colours
+from serving.views.words import Words
 
 __all__ = ["change_chart", "flow_chart", "laid_over_chart", "series_chart"]
 
@@ -34,14 +36,7 @@ def series_chart(days: Sequence[date], counts: npt.NDArray[np.int64], colour: st
     return figure
 
 
-def flow_chart(
-    flow: Flow,
-    names: Mapping[str, str],
-    colours: Mapping[str, str],
-    new: str,
-    forgotten: str,
-    moved_only: bool,
-) -> go.Figure:
+def flow_chart(words: Words, names: Mapping[str, str], flow: Flow, moved_only: bool) -> go.Figure:
     """Return from where to where pairs went: the start to the left, the end to the right."""
     stages, counts = flow.stages, flow.counts
     n = len(stages) + 1
@@ -52,13 +47,13 @@ def flow_chart(
         for end in range(n)
         if counts[start, end] >= _FEWEST and not (moved_only and start == end)
     ]
-    shades = [NOWHERE, *(colours[stage] for stage in stages)]
+    shades = [NOWHERE, *stage_colours(stages).values()]
     figure = chart(430)
     figure.add_sankey(
         arrangement="snap",
         valueformat=",.0f",
         node={
-            "label": [new, *titles, forgotten, *titles],
+            "label": [words("new_pairs"), *titles, words("forgotten"), *titles],
             "color": [*shades, *shades],
             "line": {"width": 0},
             "pad": 14,
@@ -96,15 +91,7 @@ def change_chart(
         figure.add_scatter(
             x=[change],
             y=[plain(names[name])],
-            error_x={
-                "type": "data",
-                "symmetric": False,
-                "array": [up - change],
-                "arrayminus": [change - down],
-                "color": colours[name],
-                "thickness": 2.5,
-                "width": 5,
-            },
+            error_x=bars([(change, down, up)], colours[name]),
             mode="markers",
             marker={"color": colours[name], "size": 11},
             hovertemplate=f"%{{y}}: %{{x:+.1f}} % ({down:+.1f} … {up:+.1f})<extra></extra>",
@@ -115,43 +102,24 @@ def change_chart(
     return figure
 
 
-def laid_over_chart(
-    days: Sequence[date],
-    came: Sequence[float],
-    forecasts: Sequence[tuple[date, float, float, float]],
-    colour: str,
-    names: tuple[str, str],
-) -> go.Figure:
-    """Return what came by day, and over it what had been forecast for the day.
-
-    Parameters
-    ----------
-    forecasts : the day that was forecast, what was expected, and the interval's ends.
-    names : of what came, and of what was forecast.
-    """
+def laid_over_chart(words: Words, found: LaidOver, stage: str) -> go.Figure:
+    """Return the pairs at a stage by day, and over them what had been forecast for the day."""
+    colour, forecasts = stage_colours(found.series.stages)[stage], found.forecasts(stage)
     figure = chart(300, legend=True)
     figure.add_scatter(
-        x=list(days),
-        y=list(came),
+        x=list(found.series.days),
+        y=found.came(stage),
         mode="lines",
-        name=names[0],
+        name=words("came"),
         line={"color": colour, "width": 2.5},
         hovertemplate="%{x|%Y-%m-%d}: %{y:,}<extra></extra>",
     )
     figure.add_scatter(
         x=[row[0] for row in forecasts],
         y=[row[1] for row in forecasts],
-        error_y={
-            "type": "data",
-            "symmetric": False,
-            "array": [row[3] - row[1] for row in forecasts],
-            "arrayminus": [row[1] - row[2] for row in forecasts],
-            "color": INK,
-            "thickness": 1.5,
-            "width": 4,
-        },
+        error_y=bars([row[1:] for row in forecasts], INK),
         mode="markers",
-        name=names[1],
+        name=words("had_forecast", x=found.x),
         marker={"color": ACCENT, "size": 9, "line": {"color": "white", "width": 1}},
         hovertemplate="%{x|%Y-%m-%d}: %{y:,.0f}<extra></extra>",
     )

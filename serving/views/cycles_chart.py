@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from serving.views.charts import chart, plain
+from serving.views.charts import bars, chart, plain
 from serving.views.palette import ACCENT
 
 __all__ = ["cycles_chart"]
@@ -22,15 +22,7 @@ def cycles_chart(rows: Sequence[tuple[str, float, float, float]], axis: str) -> 
     figure.add_scatter(
         x=[day for _, day, _, _ in rows],
         y=[plain(name) for name, _, _, _ in rows],
-        error_x={
-            "type": "data",
-            "symmetric": False,
-            "array": [high - day for _, day, _, high in rows],
-            "arrayminus": [day - low for _, day, low, _ in rows],
-            "color": ACCENT,
-            "thickness": 2,
-            "width": 4,
-        },
+        error_x=bars([row[1:] for row in rows], ACCENT),
         mode="markers",
         marker={"color": ACCENT, "size": 10},
         hovertemplate="%{y}: %{x:.1f}<extra></extra>",

@@ -5,16 +5,17 @@ from typing import Any, Final
 
 import plotly.graph_objects as go
 
-from serving.views.charts import chart
+from serving.views.charts import bars, chart
 from serving.views.palette import ACCENT, MUTED
+from serving.views.words import Words
 
 __all__ = ["gain_chart", "months_chart", "reliability_chart"]
 
-_LINES: Final = (ACCENT, "#E69F00", MUTED)
+_LINES: Final = {"model": ACCENT, "recency_frequency": "#E69F00", "base_rate": MUTED}
 _HEIGHT: Final = 340
 
 
-def reliability_chart(table: Mapping[str, Any], forecast: str, came: str) -> go.Figure:
+def reliability_chart(words: Words, table: Mapping[str, Any]) -> go.Figure:
     """Return the shares that bought by what was forecast, on logarithmic axes, with intervals.
 
     A group of which nobody bought has no place on such an axis: its interval's upper end has.
@@ -33,42 +34,36 @@ def reliability_chart(table: Mapping[str, Any], forecast: str, came: str) -> go.
     figure.add_scatter(
         x=[row[0] for row in kept],
         y=[row[1] for row in kept],
-        error_y={
-            "type": "data",
-            "symmetric": False,
-            "array": [row[3] - row[1] for row in kept],
-            "arrayminus": [row[1] - row[2] for row in kept],
-            "color": ACCENT,
-            "thickness": 1.5,
-            "width": 3,
-        },
+        error_y=bars([row[1:] for row in kept], ACCENT),
         mode="markers",
         marker={"color": ACCENT, "size": 9},
         hovertemplate="%{x:.2%}: %{y:.2%}<extra></extra>",
     )
-    figure.update_xaxes(title_text=forecast, type="log", tickformat=".2~%", dtick=1)
-    figure.update_yaxes(title_text=came, type="log", tickformat=".2~%", dtick=1)
+    figure.update_xaxes(title_text=words("forecast_axis"), type="log", tickformat=".2~%", dtick=1)
+    figure.update_yaxes(title_text=words("came_axis"), type="log", tickformat=".2~%", dtick=1)
     return figure
 
 
-def gain_chart(curves: Mapping[str, Any], taken: str, reached: str) -> go.Figure:
-    """Return the share of buyers that is reached by taking the likeliest first."""
+def gain_chart(words: Words, curves: Mapping[str, Any]) -> go.Figure:
+    """Return the share of buyers that each model reaches by taking the likeliest first."""
     figure = chart(_HEIGHT, legend=True)
-    for (name, curve), colour in zip(curves.items(), _LINES, strict=False):
+    for model, colour in _LINES.items():
+        if model not in curves:
+            continue
         figure.add_scatter(
-            x=curve["taken"],
-            y=curve["reached"],
+            x=curves[model]["taken"],
+            y=curves[model]["reached"],
             mode="lines",
-            name=name,
+            name=words(f"model_{model}"),
             line={"color": colour, "width": 2.5},
             hovertemplate="%{x:.1%}: %{y:.1%}<extra></extra>",
         )
-    figure.update_xaxes(title_text=taken, tickformat=".0%", range=[0, 0.5])
-    figure.update_yaxes(title_text=reached, tickformat=".0%", range=[0, 1.02])
+    figure.update_xaxes(title_text=words("taken_axis"), tickformat=".0%", range=[0, 0.5])
+    figure.update_yaxes(title_text=words("reached_axis"), tickformat=".0%", range=[0, 1.02])
     return figure
 
 
-def months_chart(ratios: Mapping[str, float], axis: str) -> go.Figure:
+def months_chart(words: Words, ratios: Mapping[str, float]) -> go.Figure:
     """Return by month how many buyers were forecast for each that came."""
     figure = chart(240)
     figure.add_scatter(
@@ -81,5 +76,5 @@ def months_chart(ratios: Mapping[str, float], axis: str) -> go.Figure:
     )
     figure.add_hline(y=1, line={"color": MUTED, "width": 1, "dash": "dot"})
     figure.update_xaxes(type="category", showgrid=False)
-    figure.update_yaxes(title_text=axis, rangemode="tozero")
+    figure.update_yaxes(title_text=words("ratio_axis"), rangemode="tozero")
     return figure

@@ -1,4 +1,4 @@
-"""The words of the pages, by language: data in `words_en` and `words_zh`, looked up by name."""
+"""The words of the pages, by language: data in modules beside this one, looked up by name."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,13 +6,16 @@ from typing import Any, Final, get_args
 
 from features.stage_rules import NO_STAGE, StageModel
 from serving.crowd.playbook import Language
-from serving.views import words_en, words_zh
+from serving.views import words_en, words_en_subjects, words_zh, words_zh_subjects
 
 __all__ = ["LANGUAGES", "Words", "words_in"]
 
 LANGUAGES: Final[tuple[Language, ...]] = get_args(Language)
 
-_ALL: Final[Mapping[Language, Mapping[str, str]]] = {"en": words_en.WORDS, "zh": words_zh.WORDS}
+_ALL: Final[Mapping[Language, Mapping[str, str]]] = {
+    "en": {**words_en.WORDS, **words_en_subjects.WORDS},
+    "zh": {**words_zh.WORDS, **words_zh_subjects.WORDS},
+}
 
 
 @dataclass(frozen=True)
