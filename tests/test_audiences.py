@@ -21,6 +21,8 @@ from serving.crowd.audience_numbers import UNIT, Sums, buyers_interval
 from serving.crowd.audience_rules import audience_rules
 from serving.crowd.scored import newest_scored
 from serving.crowd.scored_pairs import open_scored
+from serving.views.audience_steps import step_rows
+from serving.views.words import LANGUAGES, words_in
 from tests.scored_files import STAGES, desk, some_pairs
 
 AIPS = load_stage_model("aips", Path())[0]
@@ -158,6 +160,11 @@ def test_a_choice_is_what_a_slow_second_way_says(scored, pairs, crowd, rules, ex
     assert found.left["all scored users of the brand"] == len(everyone)
     assert list(found.left.values())[-1] == len(slow)
     assert list(found.left.values()) == sorted(found.left.values(), reverse=True)
+    for language in LANGUAGES:
+        told_left = step_rows(words_in(language), {}, found)
+        assert [list(map(int, n)) for n in list(told_left.values())[1:]] == [
+            list(found.left.values())
+        ]
     below = [row["p"] for row in everyone if row["stage"] == "true_interest"]
     if slow:
         rate = sum(p) / len(p)
@@ -358,3 +365,20 @@ def test_files_that_name_no_user_are_refused(scored, crowd, tmp_path):
     }.items():
         with pytest.raises(ConfigError, match=said):
             read_exclusion(scored, crowd, tmp_path / name)
+
+
+def test_a_page_tells_the_conditions_in_its_own_words(scored, crowd):
+    rules = audience_rules(
+        brand="b1", horizon=30, stages=("interest", "share"), min_probability=0.001,
+        where=(("gender", "female"), ("gender", "male")), size=3,
+    )  # fmt: skip
+    audience = summed(scored, crowd, chosen(scored, crowd, rules))
+    words = words_in("zh")
+    rows = step_rows(words, {"interest": "兴趣", "share": "分享"}, audience)
+    assert rows[words("step")] == [
+        "该品牌全部已打分用户",
+        "处于兴趣 / 分享",
+        "购买概率不低于 0.1%",
+        "gender 为 female / male",
+        "概率最高的 3 人",
+    ]

@@ -7,6 +7,7 @@ from serving.console.page import Page
 from serving.console.tiles import draw_tiles
 from serving.crowd.audience import Audience
 from serving.crowd.scored import ScoredFile
+from serving.views.audience_steps import step_rows
 from serving.views.audience_tables import buyers_tile, money_tiles, tier_rows
 from serving.views.lift_chart import lift_chart
 from serving.views.palette import ACCENT
@@ -34,7 +35,7 @@ def draw_audience(page: Page, audience: Audience, file: ScoredFile) -> None:
         _draw_lift(page, audience)
     with right:
         page.section("steps", words("steps_note"))
-        _draw_steps(page, audience)
+        st.dataframe(step_rows(words, page.stage_names(), audience), hide_index=True)
     page.section("tiers", words("tiers_note"))
     st.dataframe(tier_rows(words, audience), hide_index=True)
 
@@ -74,17 +75,3 @@ def _draw_lift(page: Page, audience: Audience) -> None:
         rows.append((title, audience.aimed, colours[crowd.aimed]))
     rows.append((words("at_random"), audience.everyone, colours["none"]))
     show_chart(lift_chart(words, rows), "lift", words("lift"))
-
-
-def _draw_steps(page: Page, audience: Audience) -> None:
-    words = page.words
-    rows = {
-        words("step"): [_step(page, name) for name in audience.left],
-        words("left"): [f"{n:,}" for n in audience.left.values()],
-    }
-    st.dataframe(rows, hide_index=True)
-
-
-def _step(page: Page, name: str) -> str:
-    """Return a condition in the page's language where it is a fixed one, else as it is."""
-    return page.words("everyone_scored") if name.startswith("all scored users") else name

@@ -92,6 +92,12 @@ WORDS: Final[Mapping[str, str]] = {
     "step": "Condition",
     "left": "Users",
     "everyone_scored": "All scored users of the brand",
+    "step_stages": "At {stages}",
+    "step_probability": "With a probability from {percent} %",
+    "step_value": "With an expected value from {value}",
+    "step_attribute": "Whose {name} is {values}",
+    "step_excluded": "In no excluded file",
+    "step_most": "The likeliest {n}",
     "tiers": "Tiers",
     "tiers_note": "Core: the likeliest users who together hold half of the brand's expected "
     "buyers; likely: those after them, up to 80 %; general: everyone else.",

@@ -86,6 +86,12 @@ WORDS: Final[Mapping[str, str]] = {
     "step": "条件",
     "left": "用户数",
     "everyone_scored": "该品牌全部已打分用户",
+    "step_stages": "处于{stages}",
+    "step_probability": "购买概率不低于 {percent}%",
+    "step_value": "预期价值不低于 {value}",
+    "step_attribute": "{name} 为 {values}",
+    "step_excluded": "不在排除名单中",
+    "step_most": "概率最高的 {n} 人",
     "tiers": "分层",
     "tiers_note": "核心：概率最高、合计占品牌预期购买者一半的用户；高潜：其后至 80% 的用户；"
     "泛人群：其余用户。",
