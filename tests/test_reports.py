@@ -164,7 +164,8 @@ def test_the_page_shows_what_the_facts_say(report):
         assert f"{tier['lift']:.1f}" in cells
         assert f"{tier['share_of_buyers']:.1%}" in cells
     assert read.tiles["users"] == facts["audience"]["crowd"]["users"]
-    assert read.tiles["auc"] == facts["quality"]["model"]["auc"]
+    for name in ("auc", "average_precision", "brier", "lift_10pct"):
+        assert read.tiles[name] == facts["quality"]["model"][name], name
 
 
 def test_the_page_is_of_a_day_a_release_and_a_brand_and_asks_nothing_of_anybody(report, full):
