@@ -50,12 +50,12 @@ def _tiles(page: Page, found: Mapping[str, Any], whole: Mapping[str, Any]) -> li
         )
     forecast, gain = whole["forecast"], whole["roi"]
     if forecast is not None:
-        ends = words("interval_95", low=f"{forecast['low']:,.0f}", high=f"{forecast['high']:,.0f}")
+        ends = _interval(page, forecast, ",.0f")
         shown = f"{forecast['value']:,.0f}"
         label = words("sales_at", x=x)
         tiles.append(Tile("sales_at_x", label, forecast["value"], shown, words("money"), ends))
     if gain is not None:
-        ends = words("interval_95", low=f"{gain['low']:+.0%}", high=f"{gain['high']:+.0%}")
+        ends = _interval(page, gain, "+.0%")
         tiles.append(
             Tile("roi", words("roi_at", x=x), gain["value"], f"{gain['value']:+.0%}", "", ends)
         )
@@ -86,5 +86,15 @@ def _amount(value: float | None) -> str:
     return "–" if value is None else f"{value:,.0f}"
 
 
+def _interval(page: Page, found: Mapping[str, float], form: str) -> str:
+    """Return an interval in words; what is over has none."""
+    low, high = found["low"], found["high"]
+    if low == high:
+        return ""
+    return page.words("interval_95", low=f"{low:{form}}", high=f"{high:{form}}")
+
+
 def _ends(forecast: Mapping[str, float] | None) -> str:
-    return "–" if forecast is None else f"{forecast['low']:,.0f} … {forecast['high']:,.0f}"
+    if forecast is None or forecast["low"] == forecast["high"]:
+        return "–"
+    return f"{forecast['low']:,.0f} … {forecast['high']:,.0f}"

@@ -76,7 +76,9 @@ def _amount(value: float | None) -> str:
 
 
 def _outlook(found: dict[str, float] | None, form: str) -> str:
-    """Return a number, and its interval of 95 % in a second line."""
+    """Return a number, and in a second line its interval of 95 %, which what is over lacks."""
     if found is None:
         return "–"
+    if found["low"] == found["high"]:
+        return f"{found['value']:{form}}"
     return f"{found['value']:{form}}\n{found['low']:{form}} … {found['high']:{form}}"
