@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+import duckdb
 from playwright.sync_api import Browser, Locator, WebSocket
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from benchmarks._commands import Steps
 from benchmarks._page import table, write_part
-from serving.crowd.scored import newest_scored
+from serving.crowd.scored import ScoredFile, newest_scored
 from stagecast.configuration import load_configuration
 from tests.consoles import Console, Visitor, browser, running_console
 
@@ -29,10 +30,10 @@ Clicks = Iterator[tuple[str, Callable[[], object]]]
 class Visit:
     """Somebody with a new window: what they click, and how long the console computes."""
 
-    def __init__(self, chromium: Browser, console: Console, number: int) -> None:
+    def __init__(self, chromium: Browser, console: Console, number: int, brand: str) -> None:
         self.page = chromium.new_page(viewport={"width": 1280, "height": 900})
         self.visitor = Visitor(self.page, console)
-        self.number = number
+        self.number, self.brand = number, brand
         self.finished = 0
         self.page.on("websocket", lambda socket: self._follow(socket))
 
@@ -61,12 +62,12 @@ class Visit:
     def _clicks(self) -> Clicks:
         """Yield the clicks, each visit at brands of its own: nothing was asked for before."""
         yield "the first page, in a new window", lambda: self.visitor.begin()
-        yield "crowd: a brand", lambda: self._choose("Whose crowd", self.number + 12)
+        yield "crowd: a brand", lambda: self._choose("Whose crowd")
         yield "crowd: change over 90 days", self._control("crowd_span").get_by_text("90").click
         horizon = self._control("crowd_horizon").get_by_text("7 days")
         yield "crowd: expected within 7 days", horizon.click
         yield "audience: the page", self._link("Audience").click
-        yield "audience: a brand", lambda: self._choose("Brand", self.number + 1)
+        yield "audience: a brand", lambda: self._choose("Brand")
         yield "audience: at a stage", lambda: self.visitor.press("Interest")
         yield "audience: within 90 days", self._control("audience_horizon").get_by_text("90").click
         yield "audience: cut by size", self._control("audience_cut").get_by_text("Size").click
@@ -80,11 +81,9 @@ class Visit:
     def _control(self, key: str) -> Locator:
         return self.page.locator(f".st-key-{key}")
 
-    def _choose(self, label: str, place: int) -> None:
+    def _choose(self, label: str) -> None:
         box = self.page.get_by_role("combobox", name=label)
-        box.click()
-        for _ in range(place):
-            box.press("ArrowDown")
+        box.fill(self.brand)
         box.press("Enter")
 
     def _size(self) -> None:
@@ -107,10 +106,14 @@ def make_world(folder: Path) -> list[str]:
     return steps.table()
 
 
-def clicked(config: Path, log: Path) -> list[Mapping[str, float]]:
+def clicked(config: Path, log: Path, file: ScoredFile) -> list[Mapping[str, float]]:
     """Return the seconds of each click by visit; the console is started anew for them."""
+    asked = f"SELECT DISTINCT brand_id::VARCHAR FROM {file.sql} ORDER BY 1 LIMIT {_VISITS + 1}"
+    with duckdb.connect() as con:
+        # The first one is chosen when a page opens.
+        _, *brands = (brand for (brand,) in con.execute(asked).fetchall())
     with running_console(config, log) as console, browser() as chromium:
-        return [Visit(chromium, console, number).seconds() for number in range(_VISITS)]
+        return [Visit(chromium, console, *about).seconds() for about in enumerate(brands)]
 
 
 def rows_of(visits: Sequence[Mapping[str, float]]) -> list[list[str]]:
@@ -131,13 +134,13 @@ def lines(world: Path | None) -> list[str]:
         config = folder / "stagecast.toml"
         configuration = load_configuration(config)
         scores = configuration.folder / configuration.settings.scores.path
-        pairs = newest_scored(scores)[0].pairs
-        rows = rows_of(clicked(config, Path(name) / "console.log"))
+        file, _ = newest_scored(scores)
+        rows = rows_of(clicked(config, Path(name) / "console.log", file))
     return [
         "## The console's pages",
         "",
-        f"{pairs:,} scored pairs; Chromium and the console share the machine. Seconds from the "
-        "click until the page stands still: of the first visit after the start, and of "
+        f"{file.pairs:,} scored pairs; Chromium and the console share the machine. Seconds from "
+        "the click until the page stands still: of the first visit after the start, and of "
         f"{_VISITS - 1} more, each at brands of its own. The playbook has no data: its page "
         "costs what Streamlit and the browser do.",
         "",
