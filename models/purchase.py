@@ -12,7 +12,6 @@ from models.discrete_hazards import DiscreteHazards
 from models.estimator import Estimator
 from models.hazards import AtRisk, at_risk, cumulative_hazard, first_share, logit, sums_by_cell
 from models.horizons import bins_needed
-from models.starting_groups import StartingGroups
 from models.thinning import digest, room_for, thinned
 from models.trees import Trees
 
@@ -62,13 +61,11 @@ class PurchaseCurve(Estimator):
     plain : name and place of the columns of the logistic regression.
     max_horizon : the last day that will be asked for; beyond the last edge the daily rate goes on,
         times what was seen there.
-    just_acted : place of the days since the pair's last act; moments within ten minutes of it
-        start from rates of their own (`models.starting_groups`).
 
     Attributes
     ----------
     method_ : "rates", "logistic", "blend" or "trees".
-    groups_ : that the models start from; base_ : (n_groups, n_bins); their rates.
+    base_ : (n_groups, n_bins); the rates.
     trees_, plain_ : what was learnt over them; plain_share_ is the part of the second in a blend.
     first_share_ : (edges[0] + 1,); share of the first bin's cumulative hazard by each day.
     tail_ : daily rate beyond the last edge, over the last bin's.
@@ -93,7 +90,6 @@ class PurchaseCurve(Estimator):
         parameters: Mapping[str, Any] | None = None,
         plain: Mapping[str, int] | None = None,
         max_horizon: int | None = None,
-        just_acted: int | None = None,
     ) -> None:
         self.edges = edges
         self.rounds = rounds
@@ -102,7 +98,6 @@ class PurchaseCurve(Estimator):
         self.parameters = parameters
         self.plain = plain
         self.max_horizon = max_horizon
-        self.just_acted = just_acted
 
     def fit(
         self,
@@ -134,10 +129,8 @@ class PurchaseCurve(Estimator):
             Where shapes differ, weights or times are no such numbers, or no moment is known over
             the first bin.
         """
-        given = censored(X, time, event, weight, follow_up, group, user)
-        self.n_features_in_ = given.X.shape[1]
-        self.groups_ = StartingGroups(int(given.group.max(initial=0)) + 1, self.just_acted)
-        moments = given._replace(group=self.groups_.of(given.X, given.group))
+        moments = censored(X, time, event, weight, follow_up, group, user)
+        self.n_features_in_ = moments.X.shape[1]
         rows = at_risk(self.edges, moments.time, moments.event, moments.follow_up)
         if not moments.weight.all():
             some = moments.weight[rows.row] > 0
@@ -159,7 +152,7 @@ class PurchaseCurve(Estimator):
         if FEWEST_BUYERS <= self.buyers_ < len(rows.label):
             self._learn(moments, rows)
         self.tail_ = 1.0
-        self.tail_ = self._tail(given)
+        self.tail_ = self._tail(moments)
         return self
 
     @property
@@ -209,7 +202,7 @@ class PurchaseCurve(Estimator):
 
     def _rates(self, rows: AtRisk, weight: Floats, group: Ints) -> Floats:
         # Half a buyer in a thousand rows besides: nothing is ever said to be impossible.
-        bins, groups = len(self.edges), self.groups_.count
+        bins, groups = len(self.edges), int(group.max()) + 1
         bought, held = sums_by_cell(rows, weight, group, groups, bins)
         rate = (bought.sum(axis=0) + 0.5) / (held.sum(axis=0) + 1000.0)
         return np.asarray((bought + _PARENT) / (held + _PARENT / rate))
@@ -282,17 +275,15 @@ class PurchaseCurve(Estimator):
     def steps_of(self, X: Floats, group: Ints, horizons: Sequence[int]) -> Floats:
         """Return the steps of H over the bins that the horizons reach into, (n, n_bins)."""
         bins = bins_needed(self.edges, horizons)
-        start = logit(self.rates_of(X, group, bins))
-        raw = self.trees_.raw_by_bin(X, range(bins), start)
+        raw = self.trees_.raw_by_bin(X, range(bins), self._start(group, bins))
         if self.plain_ is not None:
             line = logit(self.plain_.hazards(self._plain_columns(X), bins))
             raw = (1.0 - self.plain_share_) * raw + self.plain_share_ * line
         # -log(1 - h) with h = 1 / (1 + exp(-raw)).
         return np.asarray(np.logaddexp(0.0, np.minimum(np.maximum(raw, -30.0), 30.0)))
 
-    def rates_of(self, X: Floats, group: Ints, bins: int) -> Floats:
-        """Return the rates over the first bins that moments start from, (n, bins)."""
-        return self.base_[self.groups_.of(X, group), :bins]
+    def _start(self, group: Ints, bins: int) -> Floats:
+        return logit(self.base_[np.minimum(group, len(self.base_) - 1), :bins])
 
     def hazard_within(self, steps: Floats, horizons: Sequence[int]) -> Floats:
         """Return H(x), shape (n, n_horizons), from the steps over the bins (n, n_bins)."""
@@ -305,7 +296,6 @@ class PurchaseCurve(Estimator):
             "edges": list(self.edges),
             "plain_share": self.plain_share_,
             "base": self.base_.tolist(),
-            "just_acted": self.just_acted,
             "first_share": self.first_share_.tolist(),
             "tail": self.tail_,
             "buyers": self.buyers_,
@@ -318,10 +308,8 @@ class PurchaseCurve(Estimator):
     def from_dict(cls, data: Mapping[str, Any], trees: str, threads: int) -> "PurchaseCurve":
         """Return the model of `to_dict` and its trees' text."""
         model = cls(tuple(data["edges"]), threads=threads, plain=data["plain"])
-        model.just_acted = data.get("just_acted")
         model.plain_share_, model.buyers_ = float(data["plain_share"]), int(data["buyers"])
         model.base_, model.tail_ = np.asarray(data["base"]), float(data["tail"])
-        model.groups_ = StartingGroups.of_rates(len(model.base_), model.just_acted)
         model.first_share_ = np.asarray(data["first_share"])
         model.n_features_in_ = int(data["features"])
         model.plain_ = data["logistic"] and DiscreteHazards.from_dict(data["logistic"])

@@ -42,9 +42,8 @@ class _TreeParts:
     """Trees over starting rates: TreeSHAP of each bin (Lundberg et al. 2020).
 
     The scores start from the rates of all pairs that met, and the trees' mean score in the bin.
-    The rates of the pair's own group count for where it stands, with what trees add for the stage;
-    what they differ by right after an act counts for the days since it. Where there are no trees,
-    the rates are all there is.
+    The rates of the pair's own group count for where it stands, with what trees add for the stage.
+    Where there are no trees they are all there is.
     """
 
     def __init__(self, curve: PurchaseCurve, rates: Floats, stage: int) -> None:
@@ -56,16 +55,13 @@ class _TreeParts:
         self.start = self._rates + np.array(means)
 
     def of(self, X: Floats, group: Ints) -> Floats:
-        curve, width, bins = self._curve, X.shape[1], len(self.start)
-        known = logit(curve.base_[np.minimum(group, curve.groups_.known - 1), :bins])
-        stands, acted = known - self._rates, logit(curve.rates_of(X, group, bins)) - known
+        own = self._curve.base_[np.minimum(group, len(self._curve.base_) - 1), : len(self.start)]
+        stands, width = logit(own) - self._rates, X.shape[1]
         rows = np.column_stack([X, np.zeros(len(X))])
         parts = np.empty((len(self.start), *X.shape))
         for b, trees in enumerate(self._trees):
             parts[b] = trees.contributions(rows)[:, :width]
             parts[b, :, self._stage] += stands[:, b]
-            if curve.groups_.just_acted is not None:
-                parts[b, :, curve.groups_.just_acted] += acted[:, b]
         return parts
 
 

@@ -28,7 +28,6 @@ Floats = npt.NDArray[np.float64]
 _AGE_DAYS: Final = 90.0
 """A moment weighs half as much when it is so many days older: what people do changes."""
 
-_SINCE_ACT: Final = "days_since_last_act"
 _MOST_FOR_RATES: Final = 500_000
 _MOST_MOMENTS: Final = 5_000_000
 """More moments than this would teach trees of 31 leaves nothing, and fill the memory."""
@@ -85,7 +84,6 @@ class Learner:
             **self._settings(self.rounds),
             plain=self._plain(),
             max_horizon=self.max_horizon,
-            just_acted=self._place_of(_SINCE_ACT),
         ).fit(
             X_some,
             some.time,
@@ -143,9 +141,6 @@ class Learner:
         soon = table.time < np.minimum(table.follow_up, table.edges[-1])
         order_value = OrderValue(**self._settings(self.order_rounds))
         return value, order_value.fit(X, np.where(soon, table.first_value, 0.0), table.weight)
-
-    def _place_of(self, name: str) -> int | None:
-        return self.names.index(name) if name in self.names else None
 
     def _plain(self) -> dict[str, int]:
         return {name: self.names.index(name) for name in HAZARD_COLUMNS if name in self.names}
