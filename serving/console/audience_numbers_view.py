@@ -60,9 +60,9 @@ def _share(page: Page, name: str, share: float | None) -> Tile:
 
 
 def _times(page: Page, name: str, ratio: float | None) -> Tile:
-    shown = "–" if ratio is None else f"{ratio:.1f}"
+    shown = "–" if ratio is None else f"{ratio:.1f} ×"
     note = page.words(f"{name}_note")
-    return Tile(name, page.words(name), ratio, shown, page.words("times"), note)
+    return Tile(name, page.words(name), ratio, shown, note=note)
 
 
 def _draw_lift(page: Page, audience: Audience) -> None:
