@@ -142,8 +142,8 @@ def lines(world: Path | None) -> list[str]:
         "## The console's pages",
         "",
         f"{file.pairs:,} scored pairs; Chromium and the console share the machine. Seconds from "
-        "the click until all is drawn and the browser rests: of the first visit after the start, and of "
-        f"{_VISITS - 1} more, each at brands of its own. The playbook has no data: its page "
+        "the click until all is drawn and the browser rests: of the first visit after the start, "
+        f"and of {_VISITS - 1} more, each at brands of its own. The playbook has no data: its page "
         "costs what Streamlit and the browser do.",
         "",
         *table(("click", "first visit", "median", "longest"), rows),
