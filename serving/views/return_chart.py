@@ -1,6 +1,7 @@
 """The chart of a campaign's return: sales by day since the touch."""
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 import plotly.graph_objects as go
@@ -20,16 +21,20 @@ def return_chart(words: Words, found: Mapping[str, Any]) -> go.Figure:
     found : a return, as `CampaignReturn.as_data` gives it.
     """
     figure = chart(320, legend=True)
-    for name, colour, dash in (
-        ("expected_by_day_since_touch", ACCENT, "dot"),
-        ("sales_by_day_since_touch", ACCENT, "solid"),
+    begun, now = (datetime.fromisoformat(found[name]) for name in ("begun", "as_of"))
+    # On later days nobody has been yet, and sales of none would look like no sales.
+    seen = 1 - (begun - now) // timedelta(days=1)
+    for name, days, dash in (
+        ("expected_by_day_since_touch", None, "dot"),
+        ("sales_by_day_since_touch", seen, "solid"),
     ):
+        sales = found[name][:days]
         figure.add_scatter(
-            x=list(range(len(found[name]))),
-            y=found[name],
+            x=list(range(len(sales))),
+            y=sales,
             mode="lines",
             name=words(name),
-            line={"color": colour, "width": 2.5, "dash": dash},
+            line={"color": ACCENT, "width": 2.5, "dash": dash},
             hovertemplate="T+%{x}: %{y:,.0f}<extra></extra>",
         )
     cost = found["all"]["cost"]
