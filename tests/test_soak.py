@@ -83,7 +83,7 @@ def test_a_soak_leaves_every_answer_right_and_the_memory_as_it_was(world, tmp_pa
     acknowledged = Counter()
     for one in found:
         if one.call.shape == "100 events" and one.answer == "200":
-            acknowledged |= keys("steady", one.call.number, steady.base, 100)
+            acknowledged.update(keys("steady", one.call.number, steady.base, 100))
     zone = mine.configuration.settings.events.time_zone
     with lmdb_place(mine.folder).open(zone, write=False) as store:
         held = found_in(store, sorted({user for user, _ in acknowledged}))
