@@ -172,7 +172,7 @@ def _close(configuration: Configuration, scores: Path, terminal: Terminal, secon
         "6. What to try next",
         "",
         f"  .venv/bin/stagecast crowd {config} --as-of {_AS_OF}",
-        f"  .venv/bin/stagecast console {config}",
+        f"  .venv/bin/stagecast console {config}      # needs make setup-all",
         f"  .venv/bin/stagecast score {config} --as-of 2017-11-15 --horizons 7,21",
         f"  .venv/bin/stagecast ingest {config} {folder / 'events.parquet'}",
         f"  .venv/bin/stagecast serve {config}",
