@@ -1,13 +1,12 @@
 """Starting the service: BentoML in a process of its own, told its settings by the environment."""
 
 import os
-import socket
 import sys
 from pathlib import Path
 from typing import Final
 
 from features.errors import ConfigError
-from serving.addresses import is_loopback
+from serving.addresses import check_free, is_loopback
 from serving.keys import read_keys
 from serving.settings import ServiceSettings
 from serving.stores import open_store
@@ -30,7 +29,7 @@ def launch(settings: ServiceSettings) -> None:
     _check_keys(settings)
     open_store(settings.store, Path(settings.folder), settings.time_zone, write=False).close()
     serving = settings.serving
-    _check_free(serving.host, serving.port)
+    check_free(serving.host, serving.port, "[serving] host, port")
     environment = {
         **os.environ,
         SETTINGS_VARIABLE: settings.model_dump_json(),
@@ -64,18 +63,3 @@ def _check_keys(settings: ServiceSettings) -> None:
             f"{settings.keys}. Make one: stagecast keys CONFIG add NAME --scope score. "
             'Or answer this machine alone: host = "127.0.0.1".'
         )
-
-
-def _check_free(host: str, port: int) -> None:
-    """Refuse an address that is taken; the service itself would say so after many seconds."""
-    try:
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            # As the service does it: an address that was let go a moment ago is free.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-    except OSError as error:
-        raise ConfigError(
-            f"[serving] host, port: nobody can listen at {host}:{port} ({error.strerror}); "
-            "stop what does, or choose another port."
-        ) from error

@@ -125,7 +125,9 @@ def _how_many(page: Page) -> tuple[_Cut, float | None]:
 
 def _cut(page: Page, kind: str) -> _Cut:
     if kind == "size":
-        size = st.number_input(page.words("cut_size"), 1, None, 1_000, 100, key="audience_size")
+        size = st.number_input(
+            page.words("cut_size"), min_value=1, value=1_000, step=100, key="audience_size"
+        )
         return _Cut(size=int(size))
     if kind == "threshold":
         percent = _number(page, "cut_threshold", 0.0, 100.0, 0.5, "audience_threshold")
@@ -140,6 +142,12 @@ def _number(
 ) -> float | None:
     """Ask for a number that may be left out."""
     found: float | None = st.number_input(
-        page.words(name), least, most, None, step, key=key, placeholder=page.words("any")
+        page.words(name),
+        min_value=least,
+        max_value=most,
+        value=None,
+        step=step,
+        key=key,
+        placeholder=page.words("any"),
     )
     return found

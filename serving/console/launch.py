@@ -2,13 +2,12 @@
 
 import importlib.util
 import os
-import socket
 import sys
 from pathlib import Path
 from typing import Final
 
 from features.errors import ConfigError
-from serving.addresses import is_loopback
+from serving.addresses import check_free, is_loopback
 from serving.console.passwords import UserFile
 from serving.console.settings import SETTINGS_VARIABLE, ConsoleSettings
 from serving.console.theme import OPTIONS
@@ -40,7 +39,7 @@ def launch(settings: ConsoleSettings) -> None:
     _check_installed()
     users = UserFile(settings.users_file)
     _check_host(settings, users)
-    _check_free(settings.host, settings.port)
+    check_free(settings.host, settings.port, "--host, --port")
     settings = settings.model_copy(update={"closed": users.exists})
     root = Path(__file__).parents[2]
     options = {
@@ -81,17 +80,3 @@ def _check_host(settings: ConsoleSettings, users: UserFile) -> None:
             f"password in {settings.users_file}. Make one: stagecast console-user "
             f"{settings.config} NAME. Or answer this machine alone: --host 127.0.0.1."
         )
-
-
-def _check_free(host: str, port: int) -> None:
-    """Refuse an address that is taken; Streamlit itself would say so after seconds."""
-    try:
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-    except OSError as error:
-        raise ConfigError(
-            f"--host, --port: nobody can listen at {host}:{port} ({error.strerror}); stop what "
-            "does, or choose another port."
-        ) from error

@@ -71,11 +71,22 @@ def _asked(page: Page, names: list[str], release: str) -> ReturnQuestion:
         campaign = st.selectbox(words("campaign"), names, key="roi_campaign")
     with middle:
         x = st.number_input(
-            words("roi_horizon"), 1, 365, None, 1, key="roi_horizon", placeholder=words("cycle")
+            words("roi_horizon"),
+            min_value=1,
+            max_value=365,
+            value=None,
+            step=1,
+            key="roi_horizon",
+            placeholder=words("cycle"),
         )
     with right:
         cost = st.number_input(
-            words("roi_cost"), 0.0, None, None, 100.0, key="roi_cost", placeholder=words("unknown")
+            words("roi_cost"),
+            min_value=0.0,
+            value=None,
+            step=100.0,
+            key="roi_cost",
+            placeholder=words("unknown"),
         )
     opted_out = state_of([page.settings.opt_outs])
     return ReturnQuestion(campaign, None if x is None else int(x), cost or None, release, opted_out)

@@ -19,7 +19,6 @@ OPTIONS: Final = {
     "theme.font": FONT,
     "theme.headingFont": FONT,
     "theme.headingFontWeights": "600",
-    "theme.metricValueFontSize": "1.7rem",
     "theme.sidebar.backgroundColor": "#F3F6F8",
     "theme.sidebar.borderColor": "#D9E0E6",
 }
@@ -28,8 +27,6 @@ OPTIONS: Final = {
 STYLE: Final = """
 <style>
 [data-testid="stMainBlockContainer"] { max-width: 1180px; padding: 2.6rem 2rem 4rem; }
-[data-testid="stMetric"] { background: #F7F9FA; }
-[data-testid="stMetricLabel"] p { color: #5B6B78; }
 [data-testid="stHeading"] h1 {
   font-size: 1.9rem; letter-spacing: -0.01em; padding: 0.5rem 0 0.2rem; }
 [data-testid="stHeading"] h3 { font-size: 1.3rem; padding: 1.1rem 0 0.2rem; }

@@ -12,7 +12,10 @@ from serving.crowd.audience_crowd import TIERS, Crowd, rows_sql
 from serving.crowd.audience_rules import AudienceRules
 from serving.crowd.scored_pairs import ScoredPairs
 
-__all__ = ["NOBODY", "ORDER", "Chosen", "chosen"]
+__all__ = ["EXCLUDED", "NOBODY", "ORDER", "Chosen", "chosen"]
+
+EXCLUDED: Final = "who are in no excluded list"
+"""The condition that exclusions make, in words."""
 
 ORDER: Final = "p DESC, user"
 """The likeliest first, and of the equally likely by the text of the id."""
@@ -107,7 +110,7 @@ def _conditions(
         found[f"whose {name} is {' or '.join(map(_written, given))}"] = f"user IN ({wanted})"
         values[f"where_{place}"] = given
     if excludes:
-        found["who are in no excluded list"] = "user NOT IN (SELECT user FROM excluded)"
+        found[EXCLUDED] = "user NOT IN (SELECT user FROM excluded)"
     if rules.threshold is not None:
         found[f"as likely as {rules.threshold:g}"] = "p >= $threshold"
         values["threshold"] = rules.threshold

@@ -1,14 +1,12 @@
 """The conditions of an audience in words, one after the other."""
 
 from collections.abc import Mapping
-from typing import Final
 
 from serving.crowd.audience import Audience
+from serving.crowd.audience_choice import EXCLUDED
 from serving.views.words import Words
 
 __all__ = ["step_rows"]
-
-_EXCLUDED: Final = "who are in no excluded list"
 
 
 def step_rows(words: Words, stages: Mapping[str, str], audience: Audience) -> dict[str, list[str]]:
@@ -43,7 +41,7 @@ def _conditions(words: Words, stages: Mapping[str, str], audience: Audience) -> 
         words("step_attribute", name=name, values=" / ".join(values))
         for name, values in wanted.items()
     ]
-    if _EXCLUDED in audience.left:
+    if EXCLUDED in audience.left:
         found.append(words("step_excluded"))
     if rules.threshold is not None:
         found.append(words("step_probability", percent=f"{100 * rules.threshold:g}"))
