@@ -1,7 +1,10 @@
 """The console in a browser over a million scored pairs: how long each click takes."""
 
 import argparse
+import contextlib
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,15 +17,24 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from benchmarks._commands import Steps
 from benchmarks._page import table, write_part
+from benchmarks._unwatched import seconds_alone
 from serving.crowd.scored import ScoredFile, newest_scored
 from stagecast.configuration import load_configuration
-from tests.consoles import Console, Visitor, browser, running_console
+from tests.consoles import Console, Visitor, browser, running_console, wait_for_console
+from tests.services import free_port
 
 _USERS: Final = 90_000
 _DAYS: Final = 120
 _MOMENTS: Final = 60_000
 _VISITS: Final = 5
 _LONGEST: Final = 120.0
+_BARE: Final = """
+import plotly.graph_objects as go
+import streamlit as st
+
+st.title("One chart")
+st.plotly_chart(go.Figure(go.Scatter(x=[1, 2, 3], y=[2, 1, 3])))
+"""
 
 Clicks = Iterator[tuple[str, Callable[[], object]]]
 
@@ -128,6 +140,40 @@ def rows_of(visits: Sequence[Mapping[str, float]]) -> list[list[str]]:
     return rows
 
 
+@contextlib.contextmanager
+def bare_page(folder: Path) -> Iterator[Console]:
+    """Run a page of Streamlit's with one chart and no data until the block is left."""
+    script, port = folder / "bare.py", free_port()
+    script.write_text(_BARE, encoding="utf-8")
+    told = ("--server.headless=true", "--server.address=127.0.0.1", f"--server.port={port}")
+    command = [sys.executable, "-m", "streamlit", "run", str(script), *told]
+    console = Console(f"http://127.0.0.1:{port}", folder / "bare.log")
+    with console.log.open("wb") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, cwd=folder)
+    try:
+        wait_for_console(console, process)
+        yield console
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def first_pages(config: Path, folder: Path) -> list[str]:
+    """Return a table of the first page beside one with a chart alone, by turns."""
+    found: dict[str, list[tuple[float, float]]] = {"the console": [], "one chart, no data": []}
+    with running_console(config, folder / "first.log") as ours, bare_page(folder) as bare:
+        for _ in range(_VISITS):
+            for name, console in zip(found, (ours, bare), strict=True):
+                found[name].append(seconds_alone(console.url))
+    rows = []
+    for name, visits in found.items():
+        new, again = zip(*visits, strict=True)
+        seconds = (new[0], statistics.median(new), max(new), statistics.median(again))
+        rows.append([name, *(f"{value:.2f} s" for value in seconds)])
+    titles = ("first page", "first visit", "a new browser, median", "longest", "a second tab")
+    return table(titles, rows)
+
+
 def lines(world: Path | None) -> list[str]:
     """Measure, and return the part of the page."""
     with tempfile.TemporaryDirectory(prefix="stagecast-") as name:
@@ -138,6 +184,7 @@ def lines(world: Path | None) -> list[str]:
         scores = configuration.folder / configuration.settings.scores.path
         file, _ = newest_scored(scores)
         rows = rows_of(clicked(config, Path(name) / "console.log", file))
+        first = first_pages(config, Path(name))
     return [
         "## The console's pages",
         "",
@@ -147,6 +194,11 @@ def lines(world: Path | None) -> list[str]:
         "costs what Streamlit and the browser do.",
         "",
         *table(("click", "first visit", "median", "longest"), rows),
+        "A browser that is driven, as here, is slower than a marketer's: a debugger looks on. The "
+        f"first page in one that nothing watches, {_VISITS} times in turn with a page of "
+        "Streamlit's that has a chart and no data:",
+        "",
+        *first,
         *made,
     ]
 
@@ -155,7 +207,14 @@ def main() -> None:
     """Measure, and write the page where the world is the usual one."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--world", type=Path, help="a folder that has a census and scores")
+    parser.add_argument(
+        "--first-page", type=Path, help="a configuration: measure its first page, and no more"
+    )
     asked = parser.parse_args()
+    if asked.first_page is not None:
+        with tempfile.TemporaryDirectory(prefix="stagecast-") as name:
+            print(*first_pages(asked.first_page, Path(name)), sep="\n")
+        return
     part = lines(asked.world)
     print(*part, sep="\n")
     if asked.world is None:

@@ -46,14 +46,15 @@ def running_console(config: Path, log: Path, *options: str) -> Iterator[Console]
         )
         console = Console(f"http://127.0.0.1:{port}", log)
         try:
-            _wait_for(console, process)
+            wait_for_console(console, process)
             yield console
         finally:
             process.terminate()
             process.wait(PATIENCE)
 
 
-def _wait_for(console: Console, process: "subprocess.Popen[bytes]") -> None:
+def wait_for_console(console: Console, process: "subprocess.Popen[bytes]") -> None:
+    """Wait until a console answers."""
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end and process.poll() is None:
         with contextlib.suppress(httpx.TransportError):

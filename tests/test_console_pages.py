@@ -6,6 +6,7 @@ import zipfile
 from collections.abc import Iterator
 
 import pytest
+from playwright.sync_api import expect
 
 from serving.console.passwords import UserFile
 from serving.views.words import words_in
@@ -78,6 +79,10 @@ def test_the_crowd_is_that_of_the_command(visitor, shown):
     rows = {row["what"]: row for row in horizons[len(horizons) // 2]["rows"]}
     for name in ("buyers", "sales"):
         assert visitor.number(f"expected_{name}") == pytest.approx(rows[name]["expected"])
+    assert visitor.page.get_by_test_id("stDataFrame").count() == 0
+    for below in visitor.page.get_by_text("As a table", exact=True).all():
+        below.click()
+    expect(visitor.page.get_by_test_id("stDataFrame")).to_have_count(2)
 
 
 def test_an_audience_and_its_export_are_those_of_the_command(visitor, shown, tmp_path):

@@ -9,6 +9,7 @@ import streamlit as st
 from serving.console.charts import show_chart
 from serving.console.page import Page
 from serving.console.sources import census_at, earlier_forecasts, forecast_at
+from serving.console.tables import table_below
 from serving.console.tiles import draw_tiles
 from serving.crowd.census_scope import Scope
 from serving.crowd.crowd_forecast import Outlook
@@ -44,8 +45,7 @@ def draw_outlook(page: Page, folder: Path, scope: Scope, day: date, now: Mapping
     names, colours = page.stage_names(), stage_colours(forecast.stages)
     figure = change_chart(outlook, now, names, colours, words("change_axis", x=outlook.x))
     show_chart(figure, "change", words("expected"))
-    with st.expander(words("as_table")):
-        st.dataframe(_rows(page, outlook, now), hide_index=True)
+    table_below(words("as_table"), "expected_table", lambda: _rows(page, outlook, now))
 
 
 def _rows(page: Page, outlook: Outlook, now: Mapping[str, int]) -> dict[str, list[str]]:

@@ -12,6 +12,7 @@ from serving.console.crowd_outlook import draw_earlier, draw_outlook
 from serving.console.page import Page
 from serving.console.scopes import chosen_scope
 from serving.console.sources import census_at, census_place
+from serving.console.tables import table_below
 from serving.console.tiles import draw_tiles
 from serving.crowd.census import Census, CensusSeries
 from serving.crowd.census_scope import Scope
@@ -101,8 +102,7 @@ def _draw_flow(page: Page, flow: Flow) -> None:
     page.section("flow", words("flow_note", first=flow.start, last=flow.end))
     moved_only = st.toggle(words("moved_only"), value=True, key="flow_moved")
     show_chart(flow_chart(words, names, flow, moved_only), "flow", words("flow"))
-    with st.expander(words("as_table")):
-        st.dataframe(flow_rows(words, names, flow), hide_index=True)
+    table_below(words("as_table"), "flow_table", lambda: flow_rows(words, names, flow))
 
 
 def _draw_expected(page: Page, folder: Path, choice: _Choice, series: CensusSeries) -> None:

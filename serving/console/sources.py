@@ -1,6 +1,6 @@
 """What pages show, read once and kept until a file that it comes from changes."""
 
-from contextlib import AbstractContextManager
+import contextlib
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -16,6 +16,7 @@ from serving.crowd.census_folder import CROWD_FOLDER, find_census
 from serving.crowd.crowd_forecast import CrowdForecast
 from serving.crowd.crowd_forecast_day import forecast_of_day
 from serving.crowd.crowd_forecast_kept import kept_forecasts
+from serving.crowd.crowd_forecast_scored import scored_days
 from serving.crowd.file_states import State, state_of
 from serving.crowd.playbook import Playbook, load_playbook
 from serving.crowd.scored import newest_scored
@@ -32,6 +33,7 @@ __all__ = [
     "earlier_forecasts",
     "forecast_at",
     "playbook",
+    "read_ahead",
     "scored",
 ]
 
@@ -53,7 +55,7 @@ class OpenScored:
     model: StageModel | None
     said: tuple[str, ...]
     state: State
-    held: AbstractContextManager[ScoredPairs]
+    held: contextlib.AbstractContextManager[ScoredPairs]
 
 
 def scored(settings: ConsoleSettings) -> OpenScored:
@@ -158,6 +160,26 @@ def earlier_forecasts(settings: ConsoleSettings) -> tuple[CrowdForecast, ...]:
 @st.cache_resource(max_entries=2, show_spinner=False)
 def _earlier_forecasts(_settings: ConsoleSettings, state: State) -> tuple[CrowdForecast, ...]:
     return tuple(kept_forecasts(_settings.scores))
+
+
+def read_ahead(settings: ConsoleSettings) -> None:
+    """Read what pages begin with, so that whoever comes first does not wait for it.
+
+    What cannot be read is left to its page, which says why.
+    """
+    for read in (_read_crowd, scored):
+        with contextlib.suppress(Exception):
+            read(settings)
+
+
+def _read_crowd(settings: ConsoleSettings) -> None:
+    folder = census_place(settings)
+    if folder is None:
+        return
+    census_at(folder)
+    earlier_forecasts(settings)
+    for day in scored_days(settings.scores)[-1:]:
+        forecast_at(settings, folder, day)
 
 
 def playbook(settings: ConsoleSettings) -> Playbook:

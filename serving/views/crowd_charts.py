@@ -31,8 +31,10 @@ def series_chart(days: Sequence[date], counts: npt.NDArray[np.int64], colour: st
         line={"color": colour, "width": 2.5},
         hovertemplate="%{x|%Y-%m-%d}: %{y:,}<extra></extra>",
     )
-    figure.update_xaxes(nticks=3, showgrid=False, tickformat="%m-%d")
-    figure.update_yaxes(nticks=4, tickformat=",", rangemode="normal")
+    # Margins of their own would be measured by drawing twice, and differ from stage to stage.
+    figure.update_layout(margin={"l": 60, "t": 4, "b": 24})
+    figure.update_xaxes(nticks=3, showgrid=False, tickformat="%m-%d", automargin=False)
+    figure.update_yaxes(nticks=4, tickformat=",", rangemode="normal", automargin=False)
     return figure
 
 
