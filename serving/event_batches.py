@@ -7,7 +7,7 @@ and the same batch again adds nothing.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
@@ -26,6 +26,7 @@ __all__ = [
     "build_batch",
     "code_texts",
     "identity_of",
+    "joined",
     "with_ordinals",
 ]
 
@@ -108,6 +109,32 @@ def build_batch(events: Sequence[Event], time_zone: str) -> EventBatch:
         value_micros=np.array([value or 0 for value in micros], dtype=np.int64),
         identity=with_ordinals(identity, unnamed),
     )
+
+
+def joined(batches: Sequence[EventBatch]) -> EventBatch:
+    """Return the rows of all batches, in their order, as one.
+
+    >>> one, two = (build_batch([Event(user, "search", 0)], "UTC") for user in ("u1", "u2"))
+    >>> joined([one, two, one]).user_id
+    Texts(distinct=['u1', 'u2'], codes=array([0, 1, 0]))
+    """
+    if len(batches) == 1:
+        return batches[0]
+    columns: dict[str, Any] = {}
+    for name in (field.name for field in fields(EventBatch)):
+        parts = [getattr(batch, name) for batch in batches]
+        texts = isinstance(parts[0], Texts)
+        columns[name] = _joined_texts(parts) if texts else np.concatenate(parts)
+    return EventBatch(**columns)
+
+
+def _joined_texts(columns: Sequence[Texts]) -> Texts:
+    distinct = code_texts(text for column in columns for text in column.distinct)
+    edges = np.cumsum([len(column.distinct) for column in columns])[:-1]
+    # The place after the last one is where -1, no text, points to.
+    places = [np.append(part, -1) for part in np.split(distinct.codes, edges)]
+    codes = [place[column.codes] for place, column in zip(places, columns, strict=True)]
+    return Texts(distinct.distinct, np.concatenate(codes))
 
 
 def code_texts(texts: Iterable[str | None]) -> Texts:

@@ -109,7 +109,7 @@ class HistoryStore(ABC):
             whole or not at all, and may be sent again.
         """
         if not len(events):
-            return Committed(Appended(0, 0, 0), np.empty(0, dtype=np.int64))
+            return Committed(np.empty(0, dtype=np.int64))
         return self._commit(events)
 
     @property

@@ -41,17 +41,33 @@ class Appended(NamedTuple):
         return Appended(*(a + b for a, b in zip(self, other, strict=True)))
 
 
-class Committed(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Committed:
     """What one commit took of a batch.
 
     Attributes
     ----------
-    too_old : shape (n_too_old,); the batch's rows that are too old to keep, rising. They are of
-        this very commit: what is kept may be less by the time that anybody asks again.
+    became : shape (n_events,); what came of each row: stored, a repeat, or too old to keep. It is
+        of this very commit: what is kept may be less by the time that anybody asks again.
     """
 
-    appended: Appended
-    too_old: Ints
+    became: Ints
+
+    @property
+    def appended(self) -> Appended:
+        """The counts."""
+        counts = np.bincount(self.became, minlength=3).tolist()
+        return Appended(counts[_STORED], counts[_REPEATED], counts[_TOO_OLD])
+
+    @property
+    def too_old(self) -> Ints:
+        """The batch's rows that are too old to keep, rising."""
+        return np.flatnonzero(self.became == _TOO_OLD)
+
+    def shares(self, sizes: Sequence[int]) -> list["Committed"]:
+        """Return what came of each of the batches that were joined, in their order."""
+        ends = np.cumsum(np.asarray(sizes, dtype=np.int64))[:-1]
+        return [Committed(became) for became in np.split(self.became, ends)]
 
 
 @dataclass(frozen=True)
@@ -93,11 +109,10 @@ def merge_users(
     became = np.empty(len(new), dtype=np.int64)
     since = _EVER if kept_since is None else kept_since
     _merge(address, sizes, first, added, since, out, edges, changed, became)
-    too_old = np.sort(order[became == _TOO_OLD])
-    stored = int((became == _STORED).sum())
-    appended = Appended(stored, len(new) - stored - len(too_old), len(too_old))
+    by_row = np.empty_like(became)
+    by_row[order] = became
     histories = _changed(memoryview(out), edges * _SIZE, changed)  # type: ignore[arg-type]
-    return Merged(histories, int(edges[-1] - sizes.sum()), Committed(appended, too_old))
+    return Merged(histories, int(edges[-1] - sizes.sum()), Committed(by_row))
 
 
 def _changed(

@@ -83,6 +83,14 @@ def run(script, place, *arguments, **options):
     )  # fmt: skip
 
 
+def rest_of(process):
+    """Return what an ended process wrote and nobody has read; `communicate` forgets some of it."""
+    with process.stdout as out:
+        text = out.read()
+    process.wait(60)
+    return text
+
+
 def said(script, place, *arguments):
     out, _ = run(script, place, *arguments).communicate(timeout=60)
     return out.strip()

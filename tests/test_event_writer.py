@@ -1,4 +1,4 @@
-"""The event writer: in turn, each its own answer, and nothing acknowledged is lost by a kill."""
+"""The event writer: each batch has its own answer, and no kill loses what was acknowledged."""
 
 import signal
 import threading
@@ -8,10 +8,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from features.errors import StoreError
+from features.errors import StoreAwayError, StoreError
 from serving.event_batches import build_batch
 from serving.event_writer import EventWriter, StoreBusyError
-from tests.places import START, days, event, run
+from tests.places import START, days, event, rest_of, run
 
 
 @pytest.fixture
@@ -66,6 +66,77 @@ def test_an_error_of_the_store_reaches_the_one_who_waits_and_nobody_else(place, 
                 writer.submit(batch(event())).result(60)
         assert tuple(writer.submit(batch()).result(60).appended) == (0, 0, 0)
         writer.close()
+
+
+class Counted(Gate):
+    """Counts the commits, and fails those that hold a user's events."""
+
+    def __init__(self, store, failing="", error=StoreError):
+        super().__init__(store)
+        self.sizes, self.failing, self.error = [], failing, error
+
+    def commit(self, events):
+        if self.failing in events.user_id.distinct:
+            raise self.error("Nothing of this batch was stored.")
+        committed = super().commit(events)
+        self.sizes.append(len(events))
+        return committed
+
+
+def behind(gate, writer, batches):
+    """Submit batches that wait together while another one is written, and open the gate."""
+    futures = [writer.submit(batch())]
+    gate.reached.wait(60)
+    futures += [writer.submit(each) for each in batches]
+    gate.open.set()
+    return futures[1:]
+
+
+def test_batches_that_wait_together_share_a_commit_and_each_has_its_own_counts(place):
+    with place.open(keep_days=400) as store:
+        gate = Counted(store)
+        with EventWriter(gate) as writer:
+            first = batch(event("a", 450, event_id="e1"), event("b", 450, event_id="e2"))
+            again = batch(event("c", 451), event("b", 450, event_id="e2"), event("a", 0))
+            futures = behind(gate, writer, [first, batch(), again, batch(event("a", 452))])
+            found = [future.result(60) for future in futures]
+        assert gate.sizes == [0, 6]
+        assert [tuple(one.appended) for one in found] == [(2, 0, 0), (0,) * 3, (1, 1, 1), (1, 0, 0)]
+        assert [one.too_old.tolist() for one in found] == [[], [], [2], []]
+        assert days(store, "a") == [450, 452]
+
+
+def test_a_commit_is_shared_by_no_more_events_than_one_batch_may_have(store):
+    gate = Counted(store)
+    with EventWriter(gate) as writer:
+        sizes = (400, 600, 1, 1_000, 999, 1, 5)
+        batches = [
+            batch(*(event(f"{number}-{i}") for i in range(size)))
+            for number, size in enumerate(sizes)
+        ]
+        for future, size in zip(behind(gate, writer, batches), sizes, strict=True):
+            assert tuple(future.result(60).appended) == (size, 0, 0)
+    assert gate.sizes == [0, 1_000, 1, 1_000, 1_000, 5]
+
+
+def test_where_a_shared_commit_fails_each_batch_is_told_its_own_truth(store):
+    gate = Counted(store, failing="bad")
+    with EventWriter(gate) as writer:
+        users = ("u1", "bad", "u2")
+        good, bad, other = behind(gate, writer, [batch(event(user)) for user in users])
+        assert good.result(60).appended.stored == other.result(60).appended.stored == 1
+        with pytest.raises(StoreError, match="Nothing of this batch"):
+            bad.result(60)
+    assert gate.sizes == [0, 1, 1]
+
+
+def test_where_it_is_not_known_what_was_stored_nothing_is_tried_again(store):
+    gate = Counted(store, failing="bad", error=StoreAwayError)
+    with EventWriter(gate) as writer:
+        for future in behind(gate, writer, [batch(event("u1")), batch(event("bad"))]):
+            with pytest.raises(StoreAwayError):
+                future.result(60)
+    assert gate.sizes == [0]
 
 
 def test_a_full_writer_says_so_and_for_how_long(store):
@@ -159,7 +230,7 @@ def test_no_acknowledged_event_is_lost_by_a_kill_and_none_is_counted_twice(place
         heard = [sender.stdout.readline() for _ in range(lines)]
         time.sleep(0.004 * kills)
         sender.send_signal(signal.SIGKILL)
-        heard += sender.communicate(timeout=60)[0].splitlines(keepends=True)
+        heard += rest_of(sender).splitlines(keepends=True)
         answers = [[int(n) for n in line.split()] for line in heard if line.endswith("\n")]
         # The last kill left some batches stored, unacknowledged: sent again, they are repeats.
         numbers = [number for number, *_ in answers]

@@ -13,7 +13,7 @@ from features.errors import StoreError
 from features.history import RECORD, UNKNOWN, record_ids
 from features.vocabulary import KIND_CODE, KINDS
 from serving.event_batches import Event, identity_of
-from tests.places import DAY, START, days, event, put, rewrite, run, said
+from tests.places import DAY, START, days, event, put, rest_of, rewrite, run, said
 
 
 @pytest.fixture
@@ -248,7 +248,7 @@ def test_what_was_acknowledged_survives_a_kill_and_a_batch_is_whole_or_not_there
             acknowledged = int(writer.stdout.readline())
         time.sleep(0.003 * after)
         writer.send_signal(signal.SIGKILL)
-        rest = writer.communicate(timeout=60)[0].split("\n")
+        rest = rest_of(writer).split("\n")
         acknowledged = max([acknowledged, *map(int, rest[:-1])])
         with place.open(write=False) as store:
             records, _, _ = store.histories([f"u{i}-{j}" for i in range(7) for j in range(200)])

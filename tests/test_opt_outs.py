@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from features.errors import ConfigError, StagecastError
 from serving.opt_outs import OptOuts
-from tests.places import ROOT
+from tests.places import ROOT, rest_of
 
 IN_TURN = multiprocessing.get_context("spawn")
 
@@ -247,7 +247,7 @@ def test_who_was_added_survives_a_kill(path):
         )  # fmt: skip
         acknowledged |= {writer.stdout.readline().strip() for _ in range(3 + 2 * kill)}
         writer.kill()
-        rest = writer.communicate(timeout=60)[0].split("\n")
+        rest = rest_of(writer).split("\n")
         acknowledged |= set(rest[:-1])
         found = OptOuts(path).ids()
         assert acknowledged <= found
