@@ -34,7 +34,7 @@ def series_chart(days: Sequence[date], counts: npt.NDArray[np.int64], colour: st
     # Margins of their own would be measured by drawing twice, and differ from stage to stage.
     figure.update_layout(margin={"l": 60, "t": 4, "b": 24})
     figure.update_xaxes(nticks=3, showgrid=False, tickformat="%m-%d", automargin=False)
-    figure.update_yaxes(nticks=4, tickformat=",", rangemode="normal", automargin=False)
+    figure.update_yaxes(nticks=4, tickformat=",", rangemode="nonnegative", automargin=False)
     return figure
 
 
