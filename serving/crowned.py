@@ -100,5 +100,5 @@ class Crowned:
                 self.look()
             except StagecastError as error:
                 _logger.error("A new champion is refused, the old one goes on: %s", error)
-            except Exception as error:
+            except Exception as error:  # The watch outlives it; its text may say anything.
                 _logger.error("A new champion is refused: %s", type(error).__name__)

@@ -71,7 +71,8 @@ class EventRows:
         """Return the answer, once the batch of all of `events`, in their order, is stored."""
         old = [Rejection(self.places[row], TOO_OLD) for row in committed.too_old.tolist()]
         rejected = sorted([*self.rejected, *old], key=lambda rejection: rejection.index)
-        return EventsAnswer(committed.appended.stored, committed.appended.repeated, rejected)
+        appended = committed.appended
+        return EventsAnswer(appended.stored, appended.repeated, rejected)
 
 
 def read_event_rows(rows: Sequence[object], time_zone: str, now: int) -> EventRows:

@@ -150,7 +150,7 @@ class EventWriter:
             # Whether any of it was stored is not known: that is true of each.
             for waiting in taken:
                 waiting.future.set_exception(error)
-        except Exception as error:
+        except Exception as error:  # Whatever it is, whoever waits for it must hear.
             if len(taken) == 1:
                 taken[0].future.set_exception(error)
             else:

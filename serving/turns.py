@@ -88,7 +88,7 @@ class Turns:
                 return
             try:
                 future.set_result(self._done(work, cost))
-            except Exception as error:
+            except Exception as error:  # It is its asker's; the next one's turn comes.
                 future.set_exception(error)
             return
         self._resting = True

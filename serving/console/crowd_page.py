@@ -11,12 +11,11 @@ from serving.console.charts import show_chart
 from serving.console.crowd_outlook import draw_earlier, draw_outlook
 from serving.console.page import Page
 from serving.console.scopes import chosen_scope
-from serving.console.sources import census_at, census_place
+from serving.console.sources import census_at, census_place, newest_forecast_day
 from serving.console.tables import table_below
 from serving.console.tiles import draw_tiles
 from serving.crowd.census import Census, CensusSeries
 from serving.crowd.census_scope import Scope
-from serving.crowd.crowd_forecast_scored import scored_days
 from serving.crowd.flow import Flow
 from serving.views.crowd_charts import flow_chart, series_chart
 from serving.views.crowd_tables import census_tiles, flow_rows
@@ -57,14 +56,13 @@ def crowd_page(page: Page) -> None:
 def _choice(page: Page, census: Census) -> _Choice:
     """Ask whose crowd is looked at, and on which day: the newest one that was scored."""
     words = page.words
-    usual = [day for day in scored_days(page.settings.scores) if day <= census.last_day]
     where, when, span = st.columns([3, 2, 3])
     with where:
         scope = chosen_scope(words, census.categories)
     with when:
         day = st.date_input(
             words("day"),
-            max(usual[-1], census.first_day) if usual else census.last_day,
+            newest_forecast_day(page.settings, census) or census.last_day,
             min_value=census.first_day,
             max_value=census.last_day,
             format="YYYY-MM-DD",

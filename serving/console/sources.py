@@ -32,6 +32,7 @@ __all__ = [
     "crowd",
     "earlier_forecasts",
     "forecast_at",
+    "newest_forecast_day",
     "playbook",
     "read_ahead",
     "scored",
@@ -162,6 +163,12 @@ def _earlier_forecasts(_settings: ConsoleSettings, state: State) -> tuple[CrowdF
     return tuple(kept_forecasts(_settings.scores))
 
 
+def newest_forecast_day(settings: ConsoleSettings, census: Census) -> date | None:
+    """Return the newest day that was scored and lies in the census; None where there is none."""
+    days = scored_days(settings.scores)
+    return max((day for day in days if census.first_day <= day <= census.last_day), default=None)
+
+
 def read_ahead(settings: ConsoleSettings) -> None:
     """Read what pages begin with, so that whoever comes first does not wait for it.
 
@@ -176,9 +183,9 @@ def _read_crowd(settings: ConsoleSettings) -> None:
     folder = census_place(settings)
     if folder is None:
         return
-    census_at(folder)
     earlier_forecasts(settings)
-    for day in scored_days(settings.scores)[-1:]:
+    day = newest_forecast_day(settings, census_at(folder))
+    if day is not None:
         forecast_at(settings, folder, day)
 
 

@@ -1,5 +1,6 @@
 """The chart of a campaign's return: sales by day since the touch."""
 
+import math
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,7 +24,7 @@ def return_chart(words: Words, found: Mapping[str, Any]) -> go.Figure:
     figure = chart(320, legend=True)
     begun, now = (datetime.fromisoformat(found[name]) for name in ("begun", "as_of"))
     # On later days nobody has been yet, and sales of none would look like no sales.
-    seen = 1 - (begun - now) // timedelta(days=1)
+    seen = 1 + math.ceil((now - begun) / timedelta(days=1))
     for name, days, dash in (
         ("expected_by_day_since_touch", None, "dot"),
         ("sales_by_day_since_touch", seen, "solid"),
